@@ -1,0 +1,5 @@
+//! varpin runs VPL (Varpulis Pipeline Language) programs on pinned, busy-polling threads joined by lock-free
+//! single-producer single-consumer rings.
+
+#[cfg(feature = "vpl")]
+pub mod vpl;
