@@ -3,3 +3,6 @@
 
 #[cfg(feature = "vpl")]
 pub mod vpl;
+
+#[cfg(feature = "vpl")]
+pub mod event;

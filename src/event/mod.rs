@@ -1,0 +1,16 @@
+//! What flows: values, rows of values, and the shapes that say which slot holds which field.
+//!
+//! Fields are resolved to slots when a program is loaded; at run time nothing looks a field up by name, except where
+//! a program asks for all fields of an event whose type it did not declare.
+
+mod map;
+mod row;
+mod shape;
+mod text;
+mod value;
+
+pub use map::Map;
+pub use row::{INLINE_FIELDS, Row, Signal};
+pub use shape::{FieldType, Shape, ShapeField};
+pub use text::Text;
+pub use value::Value;

@@ -1,0 +1,101 @@
+//! A string of 15 bytes: up to 14 bytes of text are held in place, longer text is shared behind an `Arc`.
+#![allow(unsafe_code)] // one unchecked conversion: see `as_str`
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+/// How many bytes of text need no allocation.
+const SHORT: usize = 14;
+
+/// Text of an event: cloning never copies the bytes of a long one.
+///
+/// ```
+/// use varpin::event::Text;
+/// let short = Text::new("north");
+/// assert_eq!(&*short, "north");
+/// assert!(short.is_inline());
+/// assert!(!Text::new("longer than fourteen bytes").is_inline());
+/// ```
+#[derive(Clone)]
+pub struct Text(Repr);
+
+#[derive(Clone)]
+enum Repr {
+    /// `bytes[..len]` is UTF-8 and `len <= SHORT`.
+    Short { len: u8, bytes: [u8; SHORT] },
+    /// Behind two pointers, so that it fits beside a tag into 16 bytes.
+    Long(Arc<Box<str>>),
+}
+
+impl Text {
+    /// Copies `text`; allocates if it is longer than 14 bytes.
+    #[inline]
+    pub fn new(text: &str) -> Self {
+        if text.len() <= SHORT {
+            let mut bytes = [0; SHORT];
+            bytes[..text.len()].copy_from_slice(text.as_bytes());
+            Self(Repr::Short { len: text.len() as u8, bytes })
+        } else {
+            Self(Repr::Long(Arc::new(text.into())))
+        }
+    }
+
+    /// Whether the text is held in place.
+    #[inline]
+    pub fn is_inline(&self) -> bool {
+        matches!(self.0, Repr::Short { .. })
+    }
+
+    /// The text.
+    #[inline]
+    pub fn as_str(&self) -> &str {
+        match &self.0 {
+            Repr::Short { len, bytes } => {
+                // SAFETY: `new` is the only place that makes a `Short`, and copies a whole `&str` of `len` bytes into it.
+                unsafe { std::str::from_utf8_unchecked(&bytes[..usize::from(*len)]) }
+            }
+            Repr::Long(text) => text,
+        }
+    }
+}
+
+impl Deref for Text {
+    type Target = str;
+
+    #[inline]
+    fn deref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl PartialEq for Text {
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            // Bytes behind the end are zero in both, so whole arrays compare: no call, no loop over a length.
+            (Repr::Short { len: a, bytes: x }, Repr::Short { len: b, bytes: y }) => a == b && x == y,
+            _ => self.as_str() == other.as_str(),
+        }
+    }
+}
+
+impl Eq for Text {}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        Self::new(text)
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_str().fmt(f)
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
