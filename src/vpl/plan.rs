@@ -1,0 +1,426 @@
+//! The plan: a program resolved. Names have become indices, fields slots, literals values; nothing is looked up by name any more.
+//!
+//! A plan is a plain value: it knows no thread and no ring, and printing it explains a run before anything starts. Streams stand
+//! in topological order, ties by order of declaration; a stream's *rank* is its place in that order plus one (inputs have rank 0).
+
+use crate::event::{Shape, Value};
+use crate::functions::{Aggregate, Builtin};
+
+use super::syntax::{BinaryOp, Span, UnaryOp};
+
+/// A resolved program.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// What rows travel under: event types, streams, emitted types. A row's `type_id` is an index into it.
+    pub names: Vec<NamePlan>,
+    /// The layouts of rows. Names that pass the same fields on share one.
+    pub shapes: Vec<Shape>,
+    /// Contexts in order of declaration; the implicit `main` last, where it is needed.
+    pub contexts: Vec<ContextPlan>,
+    /// Streams in topological order.
+    pub streams: Vec<StreamPlan>,
+    /// Functions of the program.
+    pub functions: Vec<FunctionPlan>,
+    /// `let`, `const` and `var` in order of evaluation.
+    pub globals: Vec<GlobalPlan>,
+    /// `config engine { .. }`
+    pub engine: EngineSettings,
+    /// Whether the program declares a context. If not, it runs on the caller's thread.
+    pub threaded: bool,
+}
+
+/// A name under which rows travel.
+#[derive(Clone, Debug)]
+pub struct NamePlan {
+    /// The event type, stream or emitted type.
+    pub name: String,
+    /// Index of the layout of its rows.
+    pub shape: usize,
+    /// Whether an `event` statement declares it.
+    pub declared: bool,
+    /// Streams that take it, by index, ascending.
+    pub consumers: Vec<usize>,
+}
+
+/// A context.
+#[derive(Clone, Debug)]
+pub struct ContextPlan {
+    /// Its name.
+    pub name: String,
+    /// The CPUs it lists; the first is its own.
+    pub cores: Vec<usize>,
+    /// Whether it is the implicit `main`.
+    pub implicit: bool,
+    /// Its `config` block.
+    pub settings: ContextSettings,
+}
+
+/// What `config <context> { .. }` can set; `None` leaves the engine's choice.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ContextSettings {
+    /// `idle`: `spin`, `yield`, `backoff`, `park` or `auto`.
+    pub idle: Option<String>,
+    /// `capacity`: slots of each ring that leads into the context.
+    pub capacity: Option<usize>,
+    /// `when_full`: `block` or `error`.
+    pub when_full: Option<String>,
+}
+
+/// What `config engine { .. }` can set; `None` leaves the caller's choice.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EngineSettings {
+    /// `order`: `arrival`, `timestamp` or `deterministic`.
+    pub order: Option<String>,
+    /// `idle`, for contexts that set none.
+    pub idle: Option<String>,
+    /// `capacity`, for contexts that set none.
+    pub capacity: Option<usize>,
+    /// `max_partitions`: keys per stream.
+    pub max_partitions: Option<usize>,
+    /// `max_distinct`: values that a `.distinct` without a window remembers per stream.
+    pub max_distinct: Option<usize>,
+    /// `max_window_rows`: rows that the open windows of a stream may hold.
+    pub max_window_rows: Option<usize>,
+    /// `max_call_depth`: how deep functions may call each other.
+    pub max_call_depth: Option<usize>,
+    /// `max_call_steps`: steps of one call from a stream.
+    pub max_call_steps: Option<u64>,
+}
+
+/// A stream.
+#[derive(Clone, Debug)]
+pub struct StreamPlan {
+    /// Its name.
+    pub name: String,
+    /// Where it is declared.
+    pub span: Span,
+    /// The context that runs it, by index.
+    pub context: usize,
+    /// Where its events come from.
+    pub source: SourcePlan,
+    /// Operators in front of the window, in order; all of them, where there is no window.
+    pub before: Vec<OpPlan>,
+    /// Its window.
+    pub window: Option<WindowPlan>,
+    /// Operators behind the window: they see the rows of one closed window together.
+    pub after: Vec<OpPlan>,
+    /// `.watermark(out_of_order: ..)`, in nanoseconds.
+    pub out_of_order_ns: i64,
+    /// `.allowed_lateness(..)`, in nanoseconds.
+    pub allowed_lateness_ns: i64,
+    /// The layout of the rows that leave it.
+    pub shape: usize,
+    /// How its rows are printed, where they are results.
+    pub result: Option<ResultPlan>,
+    /// The names that its rows feed: its own, and that of `.emit as`. Only names that somebody consumes.
+    pub feeds: Vec<FeedPlan>,
+}
+
+/// How a stream's rows become results.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ResultPlan {
+    /// The type, where it isn't the stream's name.
+    pub type_name: Option<String>,
+    /// Fields to print, in order, with their slots.
+    pub fields: Vec<(String, u16)>,
+    /// The slot with all fields, where that is printed instead.
+    pub rest: Option<u16>,
+}
+
+/// A name that a stream's rows feed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FeedPlan {
+    /// The name, by index.
+    pub name: usize,
+    /// For each slot of the name's layout the slot of the stream's own; `None` where the layouts agree as they are.
+    pub slots: Option<Vec<Option<u16>>>,
+}
+
+/// Where a stream's events come from.
+#[derive(Clone, Debug)]
+pub enum SourcePlan {
+    /// One event type or stream.
+    Name(InputPlan),
+    /// `merge(..)`: the first branch that accepts an event takes it.
+    Merge(Vec<InputPlan>),
+    /// `join(..)` and its siblings.
+    Join(JoinPlan),
+    /// `timer(..)`
+    Timer {
+        /// Time between two events.
+        interval_ns: i64,
+        /// Time before the first.
+        initial_delay_ns: Option<i64>,
+    },
+}
+
+impl SourcePlan {
+    /// The inputs in order of the source.
+    pub fn inputs(&self) -> &[InputPlan] {
+        match self {
+            Self::Name(input) => std::slice::from_ref(input),
+            Self::Merge(inputs) => inputs,
+            Self::Join(join) => &join.sides,
+            Self::Timer { .. } => &[],
+        }
+    }
+}
+
+/// One input of a stream.
+#[derive(Clone, Debug)]
+pub struct InputPlan {
+    /// The name that it takes, by index.
+    pub name: usize,
+    /// The condition at the source, over the name's layout.
+    pub filter: Option<Expr>,
+    /// For each slot of the stream's first layout the slot of the name's; `None` where they agree as they are.
+    pub slots: Option<Vec<Option<u16>>>,
+}
+
+/// A join. Its rows have the layout: the slots of the first side, then those of the second, and so on.
+#[derive(Clone, Debug)]
+pub struct JoinPlan {
+    /// Which of the four.
+    pub kind: super::syntax::JoinKind,
+    /// The sides in order; `slots` of each is `None`.
+    pub sides: Vec<InputPlan>,
+    /// The first slot of each side in the joined row.
+    pub offsets: Vec<u16>,
+    /// Equalities: for each, (side, expression over that side's layout) twice.
+    pub on: Vec<[(usize, Expr); 2]>,
+    /// `.window(..)`, in nanoseconds.
+    pub window_ns: i64,
+}
+
+/// A window.
+#[derive(Clone, Debug, PartialEq)]
+pub enum WindowPlan {
+    /// Aligned to the epoch, `[start, start + size)`, starting at every multiple of `slide` (the size itself where it tumbles).
+    Time {
+        /// Length in nanoseconds.
+        size_ns: i64,
+        /// Distance of two starts in nanoseconds.
+        slide_ns: i64,
+    },
+    /// Per key, from the first event behind the last window.
+    FirstEvent {
+        /// Length in nanoseconds.
+        size_ns: i64,
+    },
+    /// By number of events per key.
+    Count {
+        /// Events in a window.
+        size: usize,
+        /// Emit when full, then at every `slide` events; the size itself where it tumbles.
+        slide: usize,
+    },
+    /// By inactivity per key.
+    Session {
+        /// The gap in nanoseconds.
+        gap_ns: i64,
+    },
+}
+
+/// An operator.
+#[derive(Clone, Debug)]
+pub enum OpPlan {
+    /// `.where`, `.having`, `.filter`: passes exactly when the expression is true.
+    Where(Expr),
+    /// `.select`, `.emit(..)`, `.map` with a map literal: a new row with these fields, in slots `0..`.
+    Project {
+        /// `select`, `emit` or `map`.
+        verb: &'static str,
+        /// Name and value of each field; its place is its slot.
+        fields: Vec<(String, Expr)>,
+        /// Slots of the new row: at least the fields; more where the name has fields from elsewhere.
+        slots: u16,
+    },
+    /// `.map(x => e)` where `e` is no map literal: the value (a map) becomes the row's `rest`, and known fields are taken from it.
+    Replace {
+        /// The map.
+        value: Expr,
+        /// Fields to take from it, with their slots.
+        fields: Vec<(String, u16)>,
+        /// Where the whole map goes.
+        rest: Option<u16>,
+        /// Slots of the new row.
+        slots: u16,
+    },
+    /// `.partition_by(e)`: the key of the operators after it.
+    PartitionBy(Expr),
+    /// `.aggregate(..)`, behind a window. With `group_by`, one row per group, keys ascending.
+    Aggregate(AggregatePlan),
+    /// `.distinct(e)`; all fields of the row where no expression is given.
+    Distinct(Vec<Expr>),
+    /// `.order_by(..)`: expression and whether it descends.
+    OrderBy(Vec<(Expr, bool)>),
+    /// `.limit(n)`
+    Limit(u64),
+    /// `.print`, `.log`, `.tap`: a line to the log.
+    Log(LogPlan),
+    /// `.process(f(x))`: each `emit` of the function is a row.
+    Process {
+        /// The call.
+        call: Expr,
+        /// For each type that the function emits: the name of the type, and the slots of its fields in the stream's layout.
+        emits: Vec<EmitTypePlan>,
+    },
+}
+
+/// `.print`, `.log` and `.tap`.
+#[derive(Clone, Debug)]
+pub struct LogPlan {
+    /// `print`, `log` or `tap`.
+    pub verb: &'static str,
+    /// `level:`, `info` where none is given.
+    pub level: String,
+    /// What is written, with names where they were given.
+    pub parts: Vec<(Option<String>, Expr)>,
+}
+
+/// A type that a function emits.
+#[derive(Clone, Debug)]
+pub struct EmitTypePlan {
+    /// The type's name.
+    pub type_name: String,
+    /// Its fields in the order of their first emit, each with its slot in the stream's layout.
+    pub fields: Vec<(String, u16)>,
+}
+
+/// `.aggregate(..)`
+#[derive(Clone, Debug)]
+pub struct AggregatePlan {
+    /// The aggregates that the items need.
+    pub accumulators: Vec<AccumulatorPlan>,
+    /// Name and value of each item; values speak of accumulators by [`Expr::Aggregate`]. An item without a value is null.
+    pub fields: Vec<(String, Expr)>,
+    /// `.partition_by` behind the window.
+    pub group_by: Option<Expr>,
+    /// Slots of the row that it makes: at least the fields.
+    pub slots: u16,
+}
+
+/// One aggregate and what it runs over.
+#[derive(Clone, Debug)]
+pub struct AccumulatorPlan {
+    /// Which.
+    pub aggregate: Aggregate,
+    /// The constant of `percentile(x, p)` and `ema(x, n)`; 0 elsewhere.
+    pub parameter: f64,
+    /// Its argument over the rows of the window; none for `count()`.
+    pub argument: Option<Expr>,
+}
+
+/// `let`, `const` or `var`.
+#[derive(Clone, Debug)]
+pub struct GlobalPlan {
+    /// Its name.
+    pub name: String,
+    /// Its value; may speak of globals before it.
+    pub value: Expr,
+    /// Whether it may be assigned.
+    pub mutable: bool,
+}
+
+/// A function of the program.
+#[derive(Clone, Debug)]
+pub struct FunctionPlan {
+    /// Its name.
+    pub name: String,
+    /// How many parameters it has; they are the first locals.
+    pub params: usize,
+    /// How many locals it has, parameters included.
+    pub locals: usize,
+    /// Its body.
+    pub body: Vec<Statement>,
+}
+
+/// A statement of a function's body.
+#[derive(Clone, Debug)]
+pub enum Statement {
+    /// `let x = e`, `x := e` for a local.
+    SetLocal(usize, Expr),
+    /// `x := e` for a `var` of the program.
+    SetGlobal(usize, Expr),
+    /// `if` with its `elif`s, and `else`.
+    If(Vec<(Expr, Vec<Statement>)>, Vec<Statement>),
+    /// `for x in e:` with the local that holds `x`.
+    For(usize, Expr, Vec<Statement>),
+    /// `while e:`
+    While(Expr, Vec<Statement>),
+    /// `break`
+    Break,
+    /// `continue`
+    Continue,
+    /// `return e`; the last expression of a body is one too.
+    Return(Option<Expr>),
+    /// `emit T(..)`: the place of the type in the `emits` of the operator, and the fields.
+    Emit {
+        /// The type's name.
+        type_name: String,
+        /// Fields in order.
+        fields: Vec<(String, Expr)>,
+    },
+    /// An expression for its effect.
+    Expr(Expr),
+}
+
+/// A resolved expression.
+#[derive(Clone, Debug)]
+pub enum Expr {
+    /// A literal.
+    Const(Value),
+    /// The field in this slot of the row; the name is for printing.
+    Field(u16, String),
+    /// A field of a row that keeps all its fields as a map in this slot.
+    RestField(u16, String),
+    /// All fields of the row as a map: those named, with their slots, or the map in a slot.
+    AllFields {
+        /// Fields in order.
+        fields: Vec<(String, u16)>,
+        /// The slot that holds all of them already.
+        rest: Option<u16>,
+    },
+    /// `timestamp`: the event's time.
+    Time,
+    /// `_partition`: the current key.
+    Key,
+    /// `window_start`
+    WindowStart,
+    /// `window_end`
+    WindowEnd,
+    /// A `let`, `const` or `var`, by index.
+    Global(usize),
+    /// A parameter or local of a function or lambda, by index.
+    Local(usize),
+    /// The value of an accumulator, by index, in `.aggregate`.
+    Aggregate(usize),
+    /// A prefix operator.
+    Unary(UnaryOp, Box<Expr>),
+    /// An infix operator.
+    Binary(BinaryOp, Box<Expr>, Box<Expr>),
+    /// `if c then a else b`
+    If(Box<Expr>, Box<Expr>, Box<Expr>),
+    /// `a..b`; true where it is `..=`.
+    Range(Box<Expr>, Box<Expr>, bool),
+    /// `a.b` of a map.
+    Member(Box<Expr>, String),
+    /// `a[i]`
+    Index(Box<Expr>, Box<Expr>),
+    /// `a[i:j]`
+    Slice(Box<Expr>, Option<Box<Expr>>, Option<Box<Expr>>),
+    /// `[a, b]`
+    Array(Vec<Expr>),
+    /// `{a: b}`
+    Map(Vec<(String, Expr)>),
+    /// A built-in function.
+    Call(Builtin, Vec<Expr>),
+    /// A function of the program, by index.
+    UserCall(usize, Vec<Expr>),
+    /// `a.map(x => e)` over an array: the array, the lambda's local, its body.
+    MapItems(Box<Expr>, usize, Box<Expr>),
+    /// `a.filter(x => e)` over an array.
+    FilterItems(Box<Expr>, usize, Box<Expr>),
+    /// A block: statements that set locals, then a value.
+    Block(Vec<Statement>, Box<Expr>),
+}
