@@ -110,8 +110,9 @@ pub struct StreamPlan {
     pub allowed_lateness_ns: i64,
     /// The layout of the rows that leave it.
     pub shape: usize,
-    /// How its rows are printed, where they are results.
-    pub result: Option<ResultPlan>,
+    /// How its rows are printed, where they are results; empty where they are none. A row's `lane` says which of them it is:
+    /// always 0, but for `.process`, where it is the place of the emitted type.
+    pub results: Vec<ResultPlan>,
     /// The names that its rows feed: its own, and that of `.emit as`. Only names that somebody consumes.
     pub feeds: Vec<FeedPlan>,
 }
@@ -134,6 +135,10 @@ pub struct FeedPlan {
     pub name: usize,
     /// For each slot of the name's layout the slot of the stream's own; `None` where the layouts agree as they are.
     pub slots: Option<Vec<Option<u16>>>,
+    /// The slot of the name's layout that wants all fields as a map, with the stream's own fields.
+    pub rest: Option<(u16, Vec<(String, u16)>)>,
+    /// The lane of the rows that feed it (see `results`); `None` for all.
+    pub lane: Option<u16>,
 }
 
 /// Where a stream's events come from.
@@ -247,6 +252,9 @@ pub enum OpPlan {
         slots: u16,
     },
     /// `.partition_by(e)`: the key of the operators after it.
+    ///
+    /// Behind a window it comes as `group_by` of the aggregate after it; where no aggregate follows, it stands here and just sets
+    /// the key of each row.
     PartitionBy(Expr),
     /// `.aggregate(..)`, behind a window. With `group_by`, one row per group, keys ascending.
     Aggregate(AggregatePlan),
@@ -381,6 +389,8 @@ pub enum Expr {
         /// The slot that holds all of them already.
         rest: Option<u16>,
     },
+    /// The first, unless it has no value; then the second: a field of an undeclared event that hides a name of the program.
+    OrElse(Box<Expr>, Box<Expr>),
     /// `timestamp`: the event's time.
     Time,
     /// `_partition`: the current key.
