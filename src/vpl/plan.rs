@@ -133,12 +133,28 @@ pub struct ResultPlan {
 pub struct FeedPlan {
     /// The name, by index.
     pub name: usize,
-    /// For each slot of the name's layout the slot of the stream's own; `None` where the layouts agree as they are.
-    pub slots: Option<Vec<Option<u16>>>,
-    /// The slot of the name's layout that wants all fields as a map, with the stream's own fields.
-    pub rest: Option<(u16, Vec<(String, u16)>)>,
+    /// How the stream's rows become rows of the name; `None` where the layouts agree as they are.
+    pub remap: Option<Remap>,
     /// The lane of the rows that feed it (see `results`); `None` for all.
     pub lane: Option<u16>,
+}
+
+/// How a row of one layout becomes a row of another.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Remap {
+    /// For each slot of the new row the slot of the old one; `None` where the old one has no such field.
+    pub from: Vec<Option<u16>>,
+    /// The slot of the new row that wants all fields as a map.
+    pub rest: Option<(u16, RestFrom)>,
+}
+
+/// Where a map of all fields comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RestFrom {
+    /// A slot of the old row that holds it.
+    Slot(u16),
+    /// These fields of the old row, in order, with their slots.
+    Fields(Vec<(String, u16)>),
 }
 
 /// Where a stream's events come from.
@@ -178,19 +194,19 @@ pub struct InputPlan {
     pub name: usize,
     /// The condition at the source, over the name's layout.
     pub filter: Option<Expr>,
-    /// For each slot of the stream's first layout the slot of the name's; `None` where they agree as they are.
-    pub slots: Option<Vec<Option<u16>>>,
+    /// How the name's rows become rows of the stream's first layout; `None` where they agree as they are, and in a join.
+    pub remap: Option<Remap>,
 }
 
-/// A join. Its rows have the layout: the slots of the first side, then those of the second, and so on.
+/// A join. Its rows hold what the program reads of each side.
 #[derive(Clone, Debug)]
 pub struct JoinPlan {
     /// Which of the four.
     pub kind: super::syntax::JoinKind,
-    /// The sides in order; `slots` of each is `None`.
+    /// The sides in order.
     pub sides: Vec<InputPlan>,
-    /// The first slot of each side in the joined row.
-    pub offsets: Vec<u16>,
+    /// For each slot of the joined row: the side, and the slot in that side's row.
+    pub slots: Vec<(usize, u16)>,
     /// Equalities: for each, (side, expression over that side's layout) twice.
     pub on: Vec<[(usize, Expr); 2]>,
     /// `.window(..)`, in nanoseconds.
