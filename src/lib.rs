@@ -1,6 +1,8 @@
 //! varpin runs VPL (Varpulis Pipeline Language) programs on pinned, busy-polling threads joined by lock-free
 //! single-producer single-consumer rings.
 
+pub mod clock;
+pub mod cores;
 pub mod idle;
 pub mod ring;
 pub mod sync;

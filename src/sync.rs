@@ -28,6 +28,18 @@ pub fn park_timeout(_limit: std::time::Duration) {
     loom::thread::park();
 }
 
+/// Sleeps for a fixed time.
+#[cfg(not(loom))]
+pub fn sleep(time: std::time::Duration) {
+    std::thread::sleep(time);
+}
+
+/// Lets others run: what a sleep amounts to where time doesn't pass.
+#[cfg(loom)]
+pub fn sleep(_time: std::time::Duration) {
+    loom::thread::yield_now();
+}
+
 /// The longest thread name that Linux keeps, in bytes; longer ones are cut by [`spawn_named`].
 pub const THREAD_NAME_MAX_BYTES: usize = 15;
 

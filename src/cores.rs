@@ -1,0 +1,16 @@
+//! Which CPUs there are, which of them this process may use, and pinning threads to them.
+//!
+//! CPUs go by the operating system's numbers everywhere; numbers may have gaps. What is read from text is parsed by
+//! pure functions, and every reader of files takes the directory that stands for `/`, so tests bring their own.
+
+mod cpu_set;
+mod pin;
+mod placement;
+mod quota;
+mod topology;
+
+pub use cpu_set::{BadCpuList, CpuSet};
+pub use pin::{PinError, PinOutcome, PinPolicy, UnknownPinPolicy, allowed_cpus, pin_current};
+pub use placement::{CpuWish, Placement, PlacementError, place};
+pub use quota::{cpu_quota, parse_cpu_max};
+pub use topology::Topology;
