@@ -92,9 +92,11 @@ pub enum Step {
 }
 
 /// How often [`Idle::Backoff`] and [`Idle::Park`] spin before they yield.
-pub const SPINS: u32 = 10;
-/// How often they yield before they sleep.
-pub const YIELDS: u32 = 5;
+///
+/// Under loom there is nothing to be won by it, and each spin would multiply the schedules to explore.
+pub const SPINS: u32 = if cfg!(loom) { 0 } else { 10 };
+/// How often they yield before they sleep; under loom as with [`SPINS`].
+pub const YIELDS: u32 = if cfg!(loom) { 0 } else { 5 };
 /// The first sleep of [`Idle::Backoff`]; each further one is twice as long.
 pub const SHORTEST_SLEEP: Duration = Duration::from_micros(1);
 /// The longest sleep of [`Idle::Backoff`].

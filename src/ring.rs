@@ -32,7 +32,7 @@ mod when_full;
 use std::fmt;
 use std::mem::{MaybeUninit, size_of};
 
-use rtrb::chunks::{ReadChunkIntoIter, WriteChunkUninit};
+use rtrb::chunks::{ChunkError, ReadChunkIntoIter, WriteChunkUninit};
 
 use crate::idle::Waker;
 use crate::sync::{Arc, AtomicU8, AtomicUsize, Ordering};
@@ -160,6 +160,8 @@ impl<T> Sender<T> {
     /// Opens up to `max` free slots for writing, at least one; they are published together when the chunk is
     /// committed or dropped.
     ///
+    /// A chunk of zero slots counts as full.
+    ///
     /// ```
     /// let (mut sender, mut receiver) = varpin::ring::bounded(4);
     /// let mut chunk = sender.write(3).unwrap();
@@ -170,14 +172,11 @@ impl<T> Sender<T> {
     /// ```
     #[inline]
     pub fn write(&mut self, max: usize) -> Result<WriteChunk<'_, T>, WriteError> {
-        let free = self.free_up_to(max)?;
-        match self.producer.write_chunk_uninit(free) {
-            Ok(slots) => {
-                Ok(WriteChunk { slots: Some(slots), written: 0, _wake_after: WakeAfter(&self.peer) })
-            }
-            // Only this end takes free slots, so those just seen are still there.
-            Err(_) => Err(WriteError::Full),
+        if max == 0 {
+            return Err(WriteError::Full);
         }
+        let slots = open_slots(&mut self.producer, max)?;
+        Ok(WriteChunk { slots: Some(slots), written: 0, _wake_after: WakeAfter(&self.peer) })
     }
 
     /// Moves items out of `items` as long as there is space, and publishes them together. Returns how many; what
@@ -192,9 +191,7 @@ impl<T> Sender<T> {
     #[inline]
     pub fn push_from(&mut self, items: &mut impl Iterator<Item = T>) -> Result<usize, WriteError> {
         let wanted = items.size_hint().1.unwrap_or(usize::MAX).max(1);
-        let free = self.free_up_to(wanted)?;
-        let Ok(slots) = self.producer.write_chunk_uninit(free) else { return Err(WriteError::Full) };
-        let pushed = slots.fill_from_iter(items);
+        let pushed = open_slots(&mut self.producer, wanted)?.fill_from_iter(items);
         self.peer.wake();
         Ok(pushed)
     }
@@ -214,18 +211,6 @@ impl<T> Sender<T> {
         }
         self.peer.wake();
         Ok(pushed.len())
-    }
-
-    /// How many slots are free, at most `max` of them. Touches the receiver's side only when the last known state
-    /// doesn't suffice.
-    #[inline]
-    fn free_up_to(&self, max: usize) -> Result<usize, WriteError> {
-        if self.is_closed() {
-            return Err(WriteError::Closed);
-        }
-        let known = self.producer.cached_slots();
-        let free = if known >= max { max } else { self.producer.slots().min(max) };
-        if free == 0 { Err(WriteError::Full) } else { Ok(free) }
     }
 
     /// How many slots are free now; more may become free at any time.
@@ -259,6 +244,26 @@ impl<T> Sender<T> {
     /// pushing has no fence.
     pub fn set_waker(&mut self, receiver: Option<Waker>) {
         self.peer.0 = receiver;
+    }
+}
+
+/// Opens up to `max` free slots. rtrb looks at the receiver's side only when what it last saw there doesn't suffice.
+#[inline]
+fn open_slots<T>(
+    producer: &mut rtrb::Producer<T>,
+    max: usize,
+) -> Result<WriteChunkUninit<'_, T>, WriteError> {
+    if producer.is_abandoned() {
+        return Err(WriteError::Closed);
+    }
+    let free = match producer.write_chunk_uninit(max) {
+        Ok(slots) => slots.len(),
+        Err(ChunkError::TooFewSlots(free)) => free,
+    };
+    // Only this end takes free slots, so those just seen are still there.
+    match producer.write_chunk_uninit(free) {
+        Ok(slots) if free > 0 => Ok(slots),
+        _ => Err(WriteError::Full),
     }
 }
 
@@ -367,27 +372,36 @@ impl<T> Receiver<T> {
     pub fn pop(&mut self) -> Result<T, PopError> {
         let item = match self.consumer.pop() {
             Ok(item) => item,
-            Err(rtrb::PopError::Empty) => self.pop_of_empty()?,
+            Err(rtrb::PopError::Empty) => {
+                self.look_again()?;
+                self.consumer.pop().map_err(|rtrb::PopError::Empty| PopError::Closed)?
+            }
         };
         self.peer.wake();
         Ok(item)
     }
 
-    /// The second half of a pop that found nothing; see [`fill_level_of_empty`](Self::fill_level_of_empty).
-    fn pop_of_empty(&mut self) -> Result<T, PopError> {
-        self.fill_level_of_empty(1)?;
-        self.consumer.pop().map_err(|rtrb::PopError::Empty| PopError::Empty)
-    }
-
     /// Looks at the next item without taking it.
     #[inline]
     pub fn peek(&self) -> Result<&T, PopError> {
-        self.fill_level(1)?;
-        self.consumer.peek().map_err(|rtrb::PeekError::Empty| PopError::Empty)
+        if self.consumer.is_empty() {
+            self.look_again()?;
+        }
+        self.consumer.peek().map_err(|rtrb::PeekError::Empty| PopError::Closed)
+    }
+
+    /// After a look that found nothing: `Empty` as long as the sender is there. Once it is seen gone, the caller must
+    /// look a second time, because the sender may have pushed between that first look and its leaving; only
+    /// if the second look finds nothing either, the ring is closed.
+    #[inline]
+    fn look_again(&self) -> Result<(), PopError> {
+        if self.is_abandoned() { Ok(()) } else { Err(PopError::Empty) }
     }
 
     /// Opens what is there, up to `max` items and at least one, for reading in place. Nothing is taken until the
     /// chunk is committed.
+    ///
+    /// A chunk of zero items counts as empty.
     ///
     /// ```
     /// let (mut sender, mut receiver) = varpin::ring::bounded(4);
@@ -399,38 +413,18 @@ impl<T> Receiver<T> {
     /// ```
     #[inline]
     pub fn read(&mut self, max: usize) -> Result<ReadChunk<'_, T>, PopError> {
-        let filled = self.fill_level(max)?;
-        match self.consumer.read_chunk(filled) {
-            Ok(items) => Ok(ReadChunk { items, peer: &self.peer }),
-            // Only this end takes items, so those just seen are still there.
-            Err(_) => Err(PopError::Empty),
-        }
-    }
-
-    /// How many items are there, at most `max` of them. Touches the sender's side only when the last known state
-    /// doesn't suffice.
-    #[inline]
-    fn fill_level(&self, max: usize) -> Result<usize, PopError> {
-        let known = self.consumer.cached_slots();
-        if known >= max && max > 0 {
-            return Ok(max);
-        }
-        match self.consumer.slots().min(max) {
-            0 => self.fill_level_of_empty(max),
-            filled => Ok(filled),
-        }
-    }
-
-    /// Tells `Empty` from `Closed`. The sender may have pushed between the look that found nothing and its leaving,
-    /// so the ring is empty for good only if it still is after the sender was seen gone.
-    fn fill_level_of_empty(&self, max: usize) -> Result<usize, PopError> {
-        if !self.is_abandoned() {
+        if max == 0 {
             return Err(PopError::Empty);
         }
-        match (self.consumer.slots(), max) {
-            (0, _) => Err(PopError::Closed),
-            (_, 0) => Err(PopError::Empty),
-            (filled, max) => Ok(filled.min(max)),
+        let mut filled = filled_slots(&mut self.consumer, max);
+        if filled == 0 {
+            self.look_again()?;
+            filled = filled_slots(&mut self.consumer, max);
+        }
+        // Only this end takes items, so those just seen are still there.
+        match self.consumer.read_chunk(filled) {
+            Ok(items) if filled > 0 => Ok(ReadChunk { items, peer: &self.peer }),
+            _ => Err(PopError::Closed),
         }
     }
 
@@ -464,6 +458,16 @@ impl<T> Receiver<T> {
     /// reading has no fence.
     pub fn set_waker(&mut self, sender: Option<Waker>) {
         self.peer.0 = sender;
+    }
+}
+
+/// How many items are there, at most `max`. rtrb looks at the sender's side only when what it last saw there doesn't
+/// suffice.
+#[inline]
+fn filled_slots<T>(consumer: &mut rtrb::Consumer<T>, max: usize) -> usize {
+    match consumer.read_chunk(max) {
+        Ok(items) => items.len(),
+        Err(ChunkError::TooFewSlots(filled)) => filled,
     }
 }
 
