@@ -3,6 +3,7 @@
 
 pub mod clock;
 pub mod cores;
+pub mod flow;
 pub mod idle;
 pub mod ring;
 pub mod sync;

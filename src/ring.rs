@@ -27,6 +27,7 @@
 #![allow(unsafe_code, reason = "publishing slots that were written in place tells rtrb what it can't see")]
 
 mod errors;
+mod staged;
 mod when_full;
 
 use std::fmt;
@@ -38,6 +39,7 @@ use crate::idle::Waker;
 use crate::sync::{Arc, AtomicU8, AtomicUsize, Ordering};
 
 pub use errors::{PopError, PushError, WriteError};
+pub use staged::StagedSender;
 pub use when_full::{UnknownWhenFull, WhenFull};
 
 /// Makes a ring of exactly `capacity` slots.

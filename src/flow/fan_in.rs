@@ -1,0 +1,395 @@
+//! Several rings read as one, in a [`MergeOrder`]; items are handed over where they lie.
+//!
+//! A *lane* is one ring of the fan-in. Each lane has a view ([`LaneView`]): its head, or what can still come, or its
+//! end. [`choose`] picks a lane from the views; then a *run* of items is taken from that lane, as long as they
+//! stay below what the other lanes have or could have, so that lanes are compared once per run and not per item.
+//!
+//! ## A blocked stage finishes what it started
+//!
+//! A stage whose output is full takes no more input, which by itself would let a deterministic merge hang: it stops
+//! between two items of sequence number 7, and a merge further down, which got one of its 7s over another way,
+//! waits to hear that the 7s of this way are complete. So under [`MergeOrder::Deterministic`] "no more" means no
+//! *greater sequence number*: [`drain`](FanIn::drain) goes on with the sequence number that it is at, and
+//! [`finish_started`](FanIn::finish_started) takes what comes of it later. Then this holds: of all items
+//! that are not yet taken, those with the smallest sequence number can always move on. They are in rings or pending in
+//! front of full rings, a full ring's head is not greater than they are, and every lane that is waited for has a head
+//! or can be told that nothing as small will come. The price is that the output of one sequence number must fit into
+//! the pending queue of its port.
+
+use super::item::Ordered;
+use super::order::{Bound, Choice, Key, LaneView, MergeOrder, choose};
+use crate::ring::{PopError, ReadChunk, Receiver};
+
+/// How many items in a row one lane may bring under [`MergeOrder::Arrival`] while others have some too.
+const TURN_ITEMS: usize = 64;
+
+/// What the maker of a fan-in knows about one of its lanes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LaneOptions {
+    /// At most one item per sequence number comes on this lane, so that an item also tells that its sequence number is
+    /// complete. Must agree with [`OutPort::one_per_seq`](super::OutPort::one_per_seq) at the other end.
+    pub one_per_seq: bool,
+    /// No item of a smaller rank comes on this lane: items of other lanes with the same sequence number and a smaller
+    /// rank need not wait for it.
+    pub lowest_rank: u16,
+}
+
+/// What one call has taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[must_use]
+pub struct Drained {
+    /// Items handed over.
+    pub taken: usize,
+    /// Progress notices consumed: they are no items, but they are news, so the duty cycle was not idle.
+    pub signals: usize,
+    /// Every lane has ended: nothing will come any more.
+    pub ended: bool,
+}
+
+impl Drained {
+    /// Whether anything was taken off a ring.
+    pub fn is_idle(&self) -> bool {
+        self.taken == 0 && self.signals == 0
+    }
+}
+
+struct Lane<T> {
+    receiver: Receiver<T>,
+    position: Position,
+}
+
+/// How far a lane has been read.
+struct Position {
+    options: LaneOptions,
+    /// No smaller sequence number can come.
+    from_seq: u64,
+    /// Event time of the last item taken.
+    last_time_ns: Option<i64>,
+}
+
+impl Position {
+    fn open(&self) -> LaneView {
+        LaneView::Open { from_seq: self.from_seq, from_rank: self.options.lowest_rank }
+    }
+
+    /// Notes that an item was taken.
+    #[inline]
+    fn item(&mut self, item: &impl Ordered) {
+        let seq = item.seq();
+        self.from_seq = if self.options.one_per_seq { seq.saturating_add(1) } else { seq };
+        self.last_time_ns = Some(item.time_ns());
+    }
+
+    /// Notes that progress up to `seq` was taken.
+    #[inline]
+    fn progress(&mut self, seq: u64) {
+        self.from_seq = self.from_seq.max(seq.saturating_add(1));
+    }
+}
+
+impl<T: Ordered> Lane<T> {
+    /// What is known of the lane now. Progress in front of the head is consumed and counted in `signals`.
+    fn look(&mut self, signals: &mut usize) -> LaneView {
+        match self.receiver.peek() {
+            Ok(item) if !item.is_progress() => return LaneView::Head(Key::of(item)),
+            Ok(_) => {}
+            Err(PopError::Empty) => return self.position.open(),
+            Err(PopError::Closed) => return LaneView::Ended,
+        }
+        *signals += self.skip_progress();
+        match self.receiver.peek() {
+            Ok(item) if !item.is_progress() => LaneView::Head(Key::of(item)),
+            // Progress that came just now, or the end, is seen by the next look; so this stays bounded.
+            _ => self.position.open(),
+        }
+    }
+
+    fn skip_progress(&mut self) -> usize {
+        let Ok(chunk) = self.receiver.read(usize::MAX) else { return 0 };
+        let (mut count, mut last) = (0, 0);
+        for item in chunk.iter().take_while(|item| item.is_progress()) {
+            count += 1;
+            last = item.seq();
+        }
+        chunk.commit(count);
+        self.position.progress(last);
+        count
+    }
+}
+
+impl Key {
+    #[inline]
+    fn of(item: &impl Ordered) -> Self {
+        Self { seq: item.seq(), rank: item.rank(), time_ns: item.time_ns() }
+    }
+}
+
+/// Commits the items that were handled when it goes, also during a panic: the item that panicked stays in the ring, and
+/// none before it is seen twice.
+struct Handled<'a, T> {
+    chunk: Option<ReadChunk<'a, T>>,
+    count: usize,
+}
+
+impl<T> Drop for Handled<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(chunk) = self.chunk.take() {
+            chunk.commit(self.count);
+        }
+    }
+}
+
+/// The reading ends of several rings.
+///
+/// ```
+/// use varpin::flow::{Envelope, FanIn, LaneOptions, MergeOrder};
+/// use varpin::ring;
+/// let mut merged = FanIn::new(MergeOrder::Deterministic);
+/// let mut senders = Vec::new();
+/// for _ in 0..2 {
+///     let (sender, receiver) = ring::bounded(8);
+///     merged.add_lane(receiver, LaneOptions { one_per_seq: true, ..LaneOptions::default() });
+///     senders.push(sender);
+/// }
+/// let item = |seq, value| Envelope { seq, time_ns: 0, rank: 0, value: Some(value) };
+/// senders[0].push(item(2, 'b')).unwrap();
+/// senders[1].push(item(1, 'a')).unwrap();
+/// senders[1].push(item(3, 'c')).unwrap();
+/// let mut taken = String::new();
+/// let drained = merged.drain(100, |_lane, item| {
+///     taken.extend(item.value);
+///     true
+/// });
+/// // c has to wait: the first lane could still bring a 3, but nothing smaller.
+/// assert_eq!((taken.as_str(), drained.taken, merged.frontier()), ("ab", 2, 2));
+/// ```
+pub struct FanIn<T> {
+    order: MergeOrder,
+    lanes: Vec<Lane<T>>,
+    views: Vec<LaneView>,
+    /// The lane whose turn it is under `MergeOrder::Arrival`.
+    turn: usize,
+    /// The greatest sequence number of which an item was taken.
+    started: u64,
+}
+
+impl<T: Ordered> FanIn<T> {
+    /// A fan-in without lanes, which has ended.
+    pub fn new(order: MergeOrder) -> Self {
+        Self { order, lanes: Vec::new(), views: Vec::new(), turn: 0, started: 0 }
+    }
+
+    /// Adds a lane; lanes are numbered from 0. Items that agree in all that the order compares come in the order of
+    /// their lanes.
+    pub fn add_lane(&mut self, receiver: Receiver<T>, options: LaneOptions) -> usize {
+        let position = Position { options, from_seq: 0, last_time_ns: None };
+        self.views.push(position.open());
+        self.lanes.push(Lane { receiver, position });
+        self.lanes.len() - 1
+    }
+
+    /// How many lanes there are.
+    pub fn lanes(&self) -> usize {
+        self.lanes.len()
+    }
+
+    /// The order.
+    pub fn order(&self) -> MergeOrder {
+        self.order
+    }
+
+    /// Hands over up to `limit` items, by reference, with the number of their lane. When `take` returns false it is
+    /// handed no further items, except, under [`MergeOrder::Deterministic`], those of the same sequence number that
+    /// are there (see the top of this file).
+    #[inline]
+    pub fn drain(&mut self, limit: usize, mut take: impl FnMut(usize, &T) -> bool) -> Drained {
+        self.drain_up_to(u64::MAX, limit, &mut take)
+    }
+
+    /// What a stage calls instead of [`drain`](Self::drain) while its output is blocked: hands over only items
+    /// of the sequence number that an earlier call started. Under the other two orders there are none, because
+    /// no merge waits for them.
+    #[inline]
+    pub fn finish_started(&mut self, limit: usize, mut take: impl FnMut(usize, &T) -> bool) -> Drained {
+        if self.order == MergeOrder::Deterministic {
+            self.drain_up_to(self.started, limit, &mut take)
+        } else {
+            Drained { ended: self.has_ended(), ..Drained::default() }
+        }
+    }
+
+    fn drain_up_to(
+        &mut self,
+        mut last_seq: u64,
+        limit: usize,
+        take: &mut impl FnMut(usize, &T) -> bool,
+    ) -> Drained {
+        let mut drained = Drained::default();
+        while drained.taken + drained.signals < limit {
+            if !matches!(self.views[..], [LaneView::Open { .. }]) {
+                self.look(&mut drained.signals);
+            }
+            let (lane, below) = match (&self.views[..], choose(self.order, &self.views, self.turn)) {
+                (_, Choice::Take { lane, below }) => (lane, below),
+                // A single lane is read without a look at its head.
+                ([LaneView::Open { .. }], Choice::Wait { lane }) => (lane, Bound::NONE),
+                _ => break,
+            };
+            let before = drained;
+            let go_on = self.run(lane, below, limit - drained.taken, &mut last_seq, take, &mut drained);
+            if !go_on || drained == before {
+                break;
+            }
+        }
+        drained.ended = self.has_ended();
+        drained
+    }
+
+    /// Looks again at every lane that had no head.
+    #[inline]
+    fn look(&mut self, signals: &mut usize) {
+        for (lane, view) in self.lanes.iter_mut().zip(&mut self.views) {
+            if matches!(view, LaneView::Open { .. }) {
+                *view = lane.look(signals);
+            }
+        }
+    }
+
+    /// Takes items from one lane while they are below `below` and not beyond `last_seq`. Returns false if no other
+    /// lane is to be read in this call.
+    #[inline]
+    fn run(
+        &mut self,
+        lane_index: usize,
+        below: Bound,
+        limit: usize,
+        last_seq: &mut u64,
+        take: &mut impl FnMut(usize, &T) -> bool,
+        drained: &mut Drained,
+    ) -> bool {
+        let order = self.order;
+        let lane = &mut self.lanes[lane_index];
+        // Until the run is over, and if it ends in a panic, the lane's head is unknown.
+        self.views[lane_index] = lane.position.open();
+        let limit = if order == MergeOrder::Arrival && self.views.len() > 1 {
+            self.turn = (lane_index + 1) % self.views.len();
+            limit.min(TURN_ITEMS)
+        } else {
+            limit
+        };
+        let Lane { receiver, position } = lane;
+        let chunk = match receiver.read(limit) {
+            Ok(chunk) => chunk,
+            Err(PopError::Empty) => return false,
+            Err(PopError::Closed) => {
+                self.views[lane_index] = LaneView::Ended;
+                return true;
+            }
+        };
+        let mut handled = Handled { chunk: Some(chunk), count: 0 };
+        let Handled { chunk, count } = &mut handled;
+        let (first, second) = chunk.as_ref().map_or((&[][..], &[][..]), ReadChunk::as_slices);
+        let mut head = None;
+        let mut go_on = true;
+        for item in first.iter().chain(second) {
+            let seq = item.seq();
+            if item.is_progress() {
+                position.progress(seq);
+                drained.signals += 1;
+                *count += 1;
+                continue;
+            }
+            let is_next = match order {
+                MergeOrder::Arrival => go_on,
+                MergeOrder::Timestamp => go_on && Bound::of(order, Key::of(item), lane_index) < below,
+                MergeOrder::Deterministic => {
+                    seq <= *last_seq && Bound::of(order, Key::of(item), lane_index) < below
+                }
+            };
+            if !is_next {
+                head = Some(Key::of(item));
+                break;
+            }
+            debug_assert!(
+                order != MergeOrder::Deterministic || seq >= position.from_seq,
+                "lane {lane_index} went back from {} to {seq}",
+                position.from_seq
+            );
+            if !take(lane_index, item) {
+                go_on = false;
+                *last_seq = (*last_seq).min(seq);
+            }
+            *count += 1;
+            drained.taken += 1;
+            position.item(item);
+            self.started = self.started.max(seq);
+        }
+        drop(handled);
+        self.views[lane_index] = match head {
+            Some(key) => LaneView::Head(key),
+            None => self.lanes[lane_index].position.open(),
+        };
+        go_on || order == MergeOrder::Deterministic
+    }
+
+    /// Takes one item out, by value.
+    pub fn pop(&mut self) -> Result<T, PopError> {
+        let mut signals = 0;
+        self.look(&mut signals);
+        match choose(self.order, &self.views, self.turn) {
+            Choice::Take { lane: index, .. } => {
+                let lane = &mut self.lanes[index];
+                let item = lane.receiver.pop()?;
+                lane.position.item(&item);
+                self.views[index] = lane.position.open();
+                self.started = self.started.max(item.seq());
+                self.turn = (index + 1) % self.lanes.len();
+                Ok(item)
+            }
+            Choice::Wait { .. } => Err(PopError::Empty),
+            Choice::Ended => Err(PopError::Closed),
+        }
+    }
+
+    /// True once every lane has ended and everything was taken.
+    pub fn has_ended(&self) -> bool {
+        self.views.iter().all(|view| *view == LaneView::Ended)
+    }
+
+    /// Everything with a sequence number up to this one has been taken from every lane: 0 before the first,
+    /// `u64::MAX` when all lanes have ended. Meaningful where each lane is in order of its sequence numbers.
+    pub fn frontier(&self) -> u64 {
+        (0..self.lanes.len()).map(|lane| self.lane_progress(lane)).min().unwrap_or(u64::MAX)
+    }
+
+    /// Everything with a sequence number up to this one has been taken from this lane.
+    #[inline]
+    pub fn lane_progress(&self, lane: usize) -> u64 {
+        match self.views[lane] {
+            LaneView::Head(key) => key.seq.saturating_sub(1),
+            LaneView::Open { .. } => self.lanes[lane].position.from_seq.saturating_sub(1),
+            LaneView::Ended => u64::MAX,
+        }
+    }
+
+    /// Event time of the last item taken from this lane.
+    pub fn lane_last_time(&self, lane: usize) -> Option<i64> {
+        self.lanes[lane].position.last_time_ns
+    }
+
+    /// True once this lane has ended.
+    pub fn lane_has_ended(&self, lane: usize) -> bool {
+        self.views[lane] == LaneView::Ended
+    }
+
+    /// How many items are in the rings now and not taken, progress notices not counted.
+    pub fn waiting(&mut self) -> usize {
+        let waiting = |lane: &mut Lane<T>| {
+            lane.receiver
+                .read(usize::MAX)
+                .map_or(0, |chunk| chunk.iter().filter(|i| !i.is_progress()).count())
+        };
+        self.lanes.iter_mut().map(waiting).sum()
+    }
+}

@@ -1,0 +1,96 @@
+//! A stage: something steppable. Whoever steps it (a worker, an embedder, a model checker) decides when and how often.
+
+use super::out_port::RingLeft;
+
+/// Something steppable that reads rings and writes rings.
+///
+/// ```
+/// use varpin::flow::{Cycle, Stage};
+/// struct CountDown(u32);
+/// impl Stage for CountDown {
+///     fn name(&self) -> &str {
+///         "count down"
+///     }
+///     fn duty_cycle(&mut self) -> Cycle {
+///         match self.0 {
+///             0 => Cycle::Done,
+///             _ => {
+///                 self.0 -= 1;
+///                 Cycle::Worked(1)
+///             }
+///         }
+///     }
+/// }
+/// let mut stage = CountDown(1);
+/// assert_eq!((stage.duty_cycle(), stage.duty_cycle()), (Cycle::Worked(1), Cycle::Done));
+/// ```
+pub trait Stage: Send {
+    /// What the stage is called in messages and after which its thread is named.
+    fn name(&self) -> &str;
+
+    /// Does a bounded amount of work and returns. Never blocks, never waits, never loops until something happens.
+    ///
+    /// A stage is done after all its inputs have ended and its pending output is gone, or when nobody is left to take
+    /// its output. After [`Cycle::Done`] or [`Cycle::Failed`] it isn't stepped again.
+    fn duty_cycle(&mut self) -> Cycle;
+
+    /// The run is asked to end: a stage that takes items from outside (a file, a socket, an
+    /// [`Input`](super::Input)) takes what has come so far and then counts that source as ended. The others end by
+    /// themselves, each after those in front of it; so the default does nothing.
+    fn end_inputs(&mut self) {}
+
+    /// Called once, when the stage will not be stepped again: after it was done, after it failed, or when the run was
+    /// given up at its deadline. It reports what its rings leave behind. The stage is dropped right after, which
+    /// closes its ends of the rings.
+    fn close(&mut self, leftovers: &mut Leftovers) {
+        let _ = leftovers;
+    }
+}
+
+/// What a duty cycle amounted to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cycle {
+    /// So many things were done that somebody could be waiting for.
+    Worked(usize),
+    /// There was nothing to do, or no room for the outcome.
+    Idle,
+    /// There will never be anything to do again.
+    Done,
+    /// The stage can't go on, for this reason. Ends the run, as a panic would.
+    Failed(String),
+}
+
+impl Cycle {
+    /// `Worked` if `work` is not zero.
+    #[inline]
+    pub fn of(work: usize) -> Self {
+        if work == 0 { Self::Idle } else { Self::Worked(work) }
+    }
+}
+
+/// What closing stages report.
+#[derive(Debug, Default)]
+pub struct Leftovers {
+    pub(super) rings: Vec<RingLeft>,
+    pub(super) waiting: Vec<(String, u64)>,
+}
+
+impl Leftovers {
+    /// Nothing reported yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Reports the writing end of a ring; see [`OutPort::close`](super::OutPort::close).
+    pub fn ring(&mut self, ring: RingLeft) {
+        self.rings.push(ring);
+    }
+
+    /// Reports `items` that will not be delivered and that are not counted by any ring: held by the stage, or
+    /// waiting in a ring whose writing end is outside of the run.
+    pub fn waiting(&mut self, place: &str, items: u64) {
+        if items > 0 {
+            self.waiting.push((place.to_owned(), items));
+        }
+    }
+}
