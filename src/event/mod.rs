@@ -3,10 +3,15 @@
 //! Fields are resolved to slots when a program is loaded; at run time nothing looks a field up by name, except where
 //! a program asks for all fields of an event whose type it did not declare.
 
+pub mod arith;
+pub mod convert;
+pub mod json;
 mod map;
+pub mod order;
 mod row;
 mod shape;
 mod text;
+pub mod time;
 mod value;
 
 pub use map::Map;
