@@ -12,3 +12,6 @@ pub mod vpl;
 
 #[cfg(feature = "vpl")]
 pub mod event;
+
+#[cfg(feature = "vpl")]
+pub mod functions;

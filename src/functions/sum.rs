@@ -1,0 +1,71 @@
+//! An exact sum of ints beside a compensated sum of floats.
+//!
+//! Ints are added as i128, which 2^64 of them cannot overflow, so that only the total decides whether the sum is an int. For floats,
+//! Neumaier's variant of Kahan's algorithm keeps what each addition rounds away: 1e16 + 1.0 + 1.0 - 1e16 is 2.0.
+
+use crate::event::Value;
+
+/// A running sum of numbers.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sum {
+    ints: i128,
+    float: f64,
+    /// What the additions to `float` have rounded away so far.
+    lost: f64,
+    int_count: u64,
+    float_count: u64,
+}
+
+impl Sum {
+    /// Adds a number; skips everything else.
+    #[inline]
+    pub(super) fn add(&mut self, value: &Value) {
+        match value {
+            Value::Int(value) => {
+                self.ints += i128::from(*value);
+                self.int_count += 1;
+            }
+            Value::Float(value) => {
+                (self.float, self.lost) = neumaier(self.float, self.lost, *value);
+                self.float_count += 1;
+            }
+            _ => {}
+        }
+    }
+
+    /// The sum: an int if all were ints and the total is an i64, else a float.
+    pub(super) fn total(&self) -> Value {
+        match i64::try_from(self.ints) {
+            Ok(total) if self.float_count == 0 => Value::Int(total),
+            _ => Value::Float(self.float_total()),
+        }
+    }
+
+    /// The total divided by how many there were; null for none.
+    pub(super) fn average(&self) -> Value {
+        match self.int_count + self.float_count {
+            0 => Value::Null,
+            count => Value::Float(self.float_total() / count as f64),
+        }
+    }
+
+    fn float_total(&self) -> f64 {
+        if self.float_count == 0 {
+            return self.ints as f64;
+        }
+        // The ints in two parts, since one float may not hold their total: nearly all of it, and the rest.
+        let most = self.ints as f64;
+        let rest = (self.ints - most as i128) as f64;
+        let (sum, lost) = neumaier(self.float, self.lost, most);
+        let (sum, lost) = neumaier(sum, lost, rest);
+        // Where the sum has run to an infinity, what was lost is inf - inf, and means nothing.
+        if sum.is_finite() { sum + lost } else { sum }
+    }
+}
+
+#[inline]
+fn neumaier(sum: f64, lost: f64, value: f64) -> (f64, f64) {
+    let total = sum + value;
+    let rounded_away = if sum.abs() >= value.abs() { (sum - total) + value } else { (value - total) + sum };
+    (total, lost + rounded_away)
+}
