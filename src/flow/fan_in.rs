@@ -18,7 +18,7 @@
 
 use super::item::Ordered;
 use super::order::{Bound, Choice, Key, LaneView, MergeOrder, choose};
-use crate::ring::{PopError, ReadChunk, Receiver};
+use crate::ring::{self, PopError, ReadChunk, Receiver};
 
 /// How many items in a row one lane may bring under [`MergeOrder::Arrival`] while others have some too.
 const TURN_ITEMS: usize = 64;
@@ -383,13 +383,23 @@ impl<T: Ordered> FanIn<T> {
         self.views[lane] == LaneView::Ended
     }
 
-    /// How many items are in the rings now and not taken, progress notices not counted.
-    pub fn waiting(&mut self) -> usize {
-        let waiting = |lane: &mut Lane<T>| {
-            lane.receiver
-                .read(usize::MAX)
-                .map_or(0, |chunk| chunk.iter().filter(|i| !i.is_progress()).count())
-        };
-        self.lanes.iter_mut().map(waiting).sum()
+    /// How many items are in this lane's ring now and not taken, progress notices not counted.
+    pub fn waiting(&mut self, lane: usize) -> usize {
+        let chunk = self.lanes[lane].receiver.read(usize::MAX);
+        chunk.map_or(0, |chunk| chunk.iter().filter(|item| !item.is_progress()).count())
+    }
+
+    /// Ends this lane after what is in its ring now; its sender finds the ring closed. Allocates.
+    pub fn end_lane(&mut self, lane: usize) {
+        let old = &mut self.lanes[lane].receiver;
+        // What is there moves to a ring of its own, whose sender is dropped here: it ends by itself.
+        let there = old.len();
+        let (mut sender, receiver) = ring::bounded(there.max(1));
+        for _ in 0..there {
+            let Ok(item) = old.pop() else { break };
+            let fits = sender.push(item).is_ok();
+            debug_assert!(fits, "the ring was made for {there} items");
+        }
+        *old = receiver;
     }
 }

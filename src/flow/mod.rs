@@ -2,16 +2,23 @@
 //!
 //! The pieces, from the inside out: an item that knows its place ([`Ordered`]); several rings read as one
 //! ([`FanIn`], in a [`MergeOrder`]); the writing end of a ring with what is pending in front of it ([`OutPort`]);
-//! something steppable between them ([`Stage`]).
+//! something steppable between them ([`Stage`]); a thread that steps it ([`Worker`]); and a run of several
+//! workers, which ends within a deadline and says how it went ([`start`], [`Running`], [`Report`]).
 
 mod fan_in;
 mod item;
 mod order;
 mod out_port;
+mod report;
+mod runtime;
 mod stage;
+mod worker;
 
 pub use fan_in::{Drained, FanIn, LaneOptions};
 pub use item::{CloneInto, Envelope, Ordered};
 pub use order::{Bound, Choice, Key, LaneView, MergeOrder, UnknownMergeOrder, choose};
 pub use out_port::{OutPort, PENDING_LIMIT, PendingFull, Ports, RingLeft};
+pub use report::{JoinError, Report, StageReport, Undelivered, WorkerReport};
+pub use runtime::{GRACE, OutsideEnds, Running, StartError, start};
 pub use stage::{Cycle, Leftovers, Stage};
+pub use worker::{StageEnd, StageFailure, Worker};

@@ -308,6 +308,11 @@ impl RingLeft {
         &self.name
     }
 
+    /// Items that were given to the port and never reached the ring.
+    pub fn lost(&self) -> u64 {
+        self.lost
+    }
+
     /// Items that were sent and that nobody took, progress not counted; `None` as long as the other end of the ring
     /// exists.
     pub fn undelivered(&self) -> Option<u64> {

@@ -81,6 +81,11 @@ impl Leftovers {
         Self::default()
     }
 
+    pub(super) fn append(&mut self, mut other: Self) {
+        self.rings.append(&mut other.rings);
+        self.waiting.append(&mut other.waiting);
+    }
+
     /// Reports the writing end of a ring; see [`OutPort::close`](super::OutPort::close).
     pub fn ring(&mut self, ring: RingLeft) {
         self.rings.push(ring);

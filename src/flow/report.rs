@@ -1,0 +1,144 @@
+//! How a run went: what became of each stage, and what was undelivered on each ring.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fmt;
+
+use super::stage::Leftovers;
+use super::worker::{StageEnd, StageFailure};
+use crate::cores::PinOutcome;
+use crate::idle::Idle;
+
+/// How a run went.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Report {
+    /// The workers, in the order in which they were given.
+    pub workers: Vec<WorkerReport>,
+    /// The rings on which something was undelivered, by name.
+    pub undelivered: Vec<Undelivered>,
+}
+
+/// How a worker went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WorkerReport {
+    /// Its name.
+    pub name: String,
+    /// How pinning went.
+    pub pin: PinOutcome,
+    /// How it waited.
+    pub idle: Idle,
+    /// Its stages.
+    pub stages: Vec<StageReport>,
+}
+
+/// How a stage ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StageReport {
+    /// Its name.
+    pub name: String,
+    /// How it ended.
+    pub end: StageEnd,
+}
+
+/// Items that were sent and that nobody took.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Undelivered {
+    /// The ring: "from -> to".
+    pub ring: String,
+    /// How many items.
+    pub items: u64,
+    /// True if an end of the ring still exists (held by a stuck stage, or by the embedder), so that items in the ring
+    /// are not counted.
+    pub is_open: bool,
+}
+
+impl Report {
+    /// How many items were undelivered on all rings together.
+    pub fn undelivered_items(&self) -> u64 {
+        self.undelivered.iter().map(|ring| ring.items).sum()
+    }
+
+    /// `Ok` if every stage was done.
+    pub(super) fn into_result(self) -> Result<Self, JoinError> {
+        let mut error = JoinError {
+            failures: Vec::new(),
+            stuck: Vec::new(),
+            given_up: Vec::new(),
+            report: Self::default(),
+        };
+        for stage in self.workers.iter().flat_map(|worker| &worker.stages) {
+            match &stage.end {
+                StageEnd::Done => {}
+                StageEnd::Failed(failure) => error.failures.push(failure.clone()),
+                StageEnd::Stuck => error.stuck.push(stage.name.clone()),
+                StageEnd::GivenUp => error.given_up.push(stage.name.clone()),
+            }
+        }
+        if error.failures.is_empty() && error.stuck.is_empty() && error.given_up.is_empty() {
+            return Ok(self);
+        }
+        error.report = self;
+        Err(error)
+    }
+}
+
+/// A run that didn't end as it should.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct JoinError {
+    /// Stages that panicked or reported a failure.
+    pub failures: Vec<StageFailure>,
+    /// Stages that were in the middle of a duty cycle long after the deadline. Their threads still run; nothing can
+    /// end them.
+    pub stuck: Vec<String>,
+    /// Stages that weren't done when the deadline passed.
+    pub given_up: Vec<String>,
+    /// Everything there is to say.
+    pub report: Report,
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts: Vec<String> = self.failures.iter().map(ToString::to_string).collect();
+        if !self.stuck.is_empty() {
+            parts.push(format!("stuck after the deadline, thread left running: {}", self.stuck.join(", ")));
+        }
+        if !self.given_up.is_empty() {
+            parts.push(format!("not done at the deadline: {}", self.given_up.join(", ")));
+        }
+        for ring in &self.report.undelivered {
+            parts.push(format!("{} undelivered on {}", ring.items, ring.ring));
+        }
+        f.write_str(&parts.join("; "))
+    }
+}
+
+impl Error for JoinError {}
+
+/// Adds up what was left behind, after the ends of the rings are gone.
+pub(super) fn count_undelivered(leftovers: Leftovers) -> Vec<Undelivered> {
+    let mut rings: BTreeMap<String, Undelivered> = BTreeMap::new();
+    for ring in leftovers.rings {
+        let (items, is_open) = match ring.undelivered() {
+            Some(items) => (items, false),
+            None => (ring.lost(), true),
+        };
+        let entry = Undelivered { ring: ring.name().to_owned(), items, is_open };
+        rings.insert(entry.ring.clone(), entry);
+    }
+    for (ring, items) in leftovers.waiting {
+        // Where both ends have reported, the writing end has counted everything.
+        match rings.get_mut(&ring) {
+            Some(counted) if counted.is_open => counted.items += items,
+            Some(_) => {}
+            None => {
+                rings.insert(ring.clone(), Undelivered { ring, items, is_open: true });
+            }
+        }
+    }
+    rings.into_values().filter(|ring| ring.items > 0).collect()
+}

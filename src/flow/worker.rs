@@ -1,0 +1,264 @@
+//! A worker: one pinned thread that steps one stage, or several that are fused, until all of them have ended.
+//!
+//! States of a stage on a worker:
+//!
+//! - *stepped*: its duty cycle runs in turn with those of the stages it is fused with.
+//! - *ended*: it was done, failed, or was given up ([`StageEnd`]). On the way there it is closed, which reports what it
+//!   leaves behind, and dropped, which closes its ends of the rings; so its neighbours learn of it and end, too.
+//!
+//! A panic is caught at the stage that raised it and makes it fail; the worker's other stages go on.
+
+use std::any::Any;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crossbeam_utils::CachePadded;
+
+use super::runtime::{Control, Phase};
+use super::stage::{Cycle, Leftovers, Stage};
+use crate::idle::{Idle, IdleState, Waker};
+use crate::sync::{Arc, AtomicU64, AtomicUsize, Ordering};
+
+/// Why a stage isn't stepped any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StageEnd {
+    /// Its inputs had ended and its output was gone, or nobody was left to take it.
+    Done,
+    /// It panicked or reported a failure.
+    Failed(StageFailure),
+    /// The run's deadline had passed before it was done.
+    GivenUp,
+    /// It was in the middle of a duty cycle long after the run's deadline. Its thread still runs; nothing can end it.
+    Stuck,
+}
+
+/// A stage that couldn't go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StageFailure {
+    /// The stage.
+    pub stage: String,
+    /// What it panicked with or gave as the reason.
+    pub message: String,
+}
+
+impl fmt::Display for StageFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "stage {} failed: {}", self.stage, self.message)
+    }
+}
+
+impl std::error::Error for StageFailure {}
+
+/// A stage and what became of it.
+pub(super) struct Slot {
+    pub(super) name: String,
+    stage: Option<Box<dyn Stage>>,
+    pub(super) end: Option<StageEnd>,
+}
+
+impl Slot {
+    pub(super) fn new(stage: Box<dyn Stage>) -> Self {
+        Self { name: stage.name().to_owned(), stage: Some(stage), end: None }
+    }
+
+    /// Steps the stage if it hasn't ended, and ends it if it is done or has failed. Panics pass through.
+    #[inline]
+    pub(super) fn step(&mut self, leftovers: &mut Leftovers) -> usize {
+        let Some(stage) = &mut self.stage else { return 0 };
+        match stage.duty_cycle() {
+            Cycle::Worked(work) => work,
+            Cycle::Idle => 0,
+            Cycle::Done => {
+                self.end(StageEnd::Done, leftovers);
+                1
+            }
+            Cycle::Failed(message) => {
+                self.fail(message, leftovers);
+                1
+            }
+        }
+    }
+
+    /// The same; a panic makes the stage fail.
+    #[inline]
+    fn step_guarded(&mut self, leftovers: &mut Leftovers) -> usize {
+        // Unwind safe: after a panic the stage is closed and dropped, and never stepped again.
+        match catch_unwind(AssertUnwindSafe(|| self.step(leftovers))) {
+            Ok(work) => work,
+            Err(payload) => {
+                self.fail(panic_message(payload.as_ref()), leftovers);
+                1
+            }
+        }
+    }
+
+    fn fail(&mut self, message: String, leftovers: &mut Leftovers) {
+        let failure = StageFailure { stage: self.name.clone(), message };
+        self.end(StageEnd::Failed(failure), leftovers);
+    }
+
+    /// Closes and drops the stage, unless it has ended before.
+    pub(super) fn end(&mut self, end: StageEnd, leftovers: &mut Leftovers) {
+        let Some(mut stage) = self.stage.take() else { return };
+        self.end = Some(end);
+        // Unwind safe: nothing of the stage is used afterwards. A second panic, on the way out, adds nothing to the
+        // first; a first one here must not keep the other stages from ending.
+        let closed = catch_unwind(AssertUnwindSafe(|| stage.close(leftovers)));
+        let dropped = catch_unwind(AssertUnwindSafe(|| drop(stage)));
+        if let (Err(payload), Some(StageEnd::Done | StageEnd::GivenUp)) = (closed.and(dropped), &self.end) {
+            let message = format!("while closing: {}", panic_message(payload.as_ref()));
+            self.end = Some(StageEnd::Failed(StageFailure { stage: self.name.clone(), message }));
+        }
+    }
+
+    pub(super) fn end_inputs(&mut self) {
+        if let Some(stage) = &mut self.stage {
+            stage.end_inputs();
+        }
+    }
+
+    fn has_failed(&self) -> bool {
+        matches!(self.end, Some(StageEnd::Failed(_)))
+    }
+}
+
+fn panic_message(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("panicked with something that is no text").to_owned()
+}
+
+/// What others may see of a running worker.
+pub(super) struct Pulse {
+    /// Duty cycles done. Written by the worker alone.
+    cycles: CachePadded<AtomicU64>,
+    /// The stage that is being stepped. Written by the worker alone.
+    stepping: AtomicUsize,
+}
+
+impl Pulse {
+    pub(super) fn new() -> Self {
+        Self { cycles: CachePadded::new(AtomicU64::new(0)), stepping: AtomicUsize::new(0) }
+    }
+
+    /// How many duty cycles were done.
+    pub(super) fn cycles(&self) -> u64 {
+        // Relaxed: a number to look at; nothing is read on the strength of it.
+        self.cycles.load(Ordering::Relaxed)
+    }
+
+    /// Which stage is being stepped, or was last.
+    pub(super) fn stepping(&self) -> usize {
+        // Relaxed: as above.
+        self.stepping.load(Ordering::Relaxed)
+    }
+}
+
+/// A thread to be: its stages, where it runs, how it waits.
+///
+/// ```
+/// use varpin::{flow::Worker, idle::Idle};
+/// let worker = Worker::new("ingest", Idle::Park).on_cpu(Some(0));
+/// assert!(worker.waker().is_some()); // for the other ends of its stages' rings
+/// assert!(Worker::new("alert", Idle::Spin).waker().is_none());
+/// ```
+pub struct Worker {
+    pub(super) name: String,
+    pub(super) cpu: Option<usize>,
+    pub(super) idle: IdleState,
+    pub(super) slots: Vec<Slot>,
+}
+
+impl Worker {
+    /// A worker without stages. `name` is that of its stage, or of what its stages are together. [`Idle::Auto`] counts
+    /// as [`Idle::Backoff`] here: resolve it first, over all workers ([`choose_auto`](crate::idle::choose_auto)).
+    pub fn new(name: impl Into<String>, idle: Idle) -> Self {
+        Self { name: name.into(), cpu: None, idle: IdleState::new(idle), slots: Vec::new() }
+    }
+
+    /// Pins the worker to this CPU.
+    #[must_use]
+    pub fn on_cpu(mut self, cpu: Option<usize>) -> Self {
+        self.cpu = cpu;
+        self
+    }
+
+    /// What the other ends of its stages' rings need to wake it
+    /// ([`Sender::set_waker`](crate::ring::Sender::set_waker)); `None` if it never sleeps until woken.
+    pub fn waker(&self) -> Option<Waker> {
+        self.idle.waker()
+    }
+
+    /// Adds a stage. Stages are stepped in the order in which they were added; in the direction of flow is best.
+    pub fn add(&mut self, stage: impl Stage + 'static) {
+        self.add_boxed(Box::new(stage));
+    }
+
+    /// Adds a stage.
+    pub fn add_boxed(&mut self, stage: Box<dyn Stage>) {
+        self.slots.push(Slot::new(stage));
+    }
+
+    /// The worker's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl fmt::Debug for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stages: Vec<_> = self.slots.iter().map(|slot| &slot.name).collect();
+        f.debug_struct("Worker")
+            .field("name", &self.name)
+            .field("cpu", &self.cpu)
+            .field("stages", &stages)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Steps the stages until all have ended or the run is given up. Runs on the worker's thread.
+pub(super) fn work(
+    slots: &mut [Slot],
+    idle: &mut IdleState,
+    control: &Arc<Control>,
+    pulse: &Pulse,
+    leftovers: &mut Leftovers,
+) {
+    let mut inputs_ended = false;
+    let mut cycles = 0;
+    loop {
+        match control.phase() {
+            Phase::Running => {}
+            Phase::Ending if inputs_ended => {}
+            Phase::Ending => {
+                inputs_ended = true;
+                slots.iter_mut().for_each(Slot::end_inputs);
+            }
+            Phase::GivenUp => break,
+        }
+        let mut work = 0;
+        let mut going = false;
+        for (index, slot) in slots.iter_mut().enumerate() {
+            if slot.end.is_some() {
+                continue;
+            }
+            // Relaxed, here and below: see `Pulse`.
+            pulse.stepping.store(index, Ordering::Relaxed);
+            work += slot.step_guarded(leftovers);
+            going |= slot.end.is_none();
+            if slot.has_failed() {
+                control.end_inputs();
+            }
+        }
+        cycles += 1;
+        pulse.cycles.store(cycles, Ordering::Relaxed);
+        if !going {
+            return;
+        }
+        idle.idle(work);
+    }
+    for slot in slots {
+        slot.end(StageEnd::GivenUp, leftovers);
+    }
+}
