@@ -11,7 +11,7 @@ use Value::{Bool, Duration, Float, Int, Missing, Null, Timestamp};
 fn json(value: &Value) -> String {
     let mut out = Vec::new();
     write_json(&mut out, value);
-    String::from_utf8(out).unwrap()
+    String::from_utf8(out).expect("JSON of texts in UTF-8 is UTF-8")
 }
 
 #[test]

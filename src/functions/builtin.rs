@@ -197,7 +197,7 @@ impl Builtin {
             (Self::Replace, [x, old, new]) => text::replace(x, old, new),
             (Self::Split, [x, separator]) => text::split(x, separator),
             (Self::Join, [x, separator]) => text::join(x, separator),
-            (Self::Concat, parts) => text::concat(parts),
+            (Self::Concat, parts @ [_, ..]) => text::concat(parts),
             (Self::Substr, [x, start]) => text::substr(x, start, None),
             (Self::Substr, [x, start, len]) => text::substr(x, start, Some(len)),
 
