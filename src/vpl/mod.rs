@@ -4,6 +4,8 @@ pub mod diagnostic;
 mod lexer;
 mod literal;
 pub mod parser;
+pub mod plan;
 pub mod print;
+pub mod resolve;
 mod suggest;
 pub mod syntax;

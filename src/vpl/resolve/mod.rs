@@ -1,0 +1,71 @@
+//! Syntax to plan: every name is found, every construct either gets its meaning or is refused by name and line.
+//!
+//! Three passes. *Declarations* collects contexts, events, types, globals, functions and streams, and orders the streams. Then each
+//! stream is resolved in that order, so that what it consumes is known. A layout grows while its consumers are
+//! resolved (an undeclared event has the fields that somebody reads), so everything that depends on final layouts is filled in
+//! by the last pass, *layouts*, which walks the streams backwards.
+
+mod declarations;
+mod expr;
+mod functions;
+mod join;
+mod layouts;
+mod order;
+mod scope;
+mod settings;
+mod stream;
+
+use std::collections::{HashMap, HashSet};
+
+use super::diagnostic::{Diagnostic, Severity};
+use super::plan::Plan;
+use super::syntax::{Program, Span, StreamDecl};
+use declarations::EventDecl;
+
+/// Resolves a program. The plan is meaningful only where no finding is an error; all findings come at once, in the order of the source.
+pub fn resolve(program: &Program) -> (Plan, Vec<Diagnostic>) {
+    let mut resolver = Resolver::default();
+    resolver.declarations(program);
+    resolver.streams();
+    if !resolver.findings.iter().any(|finding| finding.severity == Severity::Error) {
+        resolver.layouts();
+    }
+    let mut findings = resolver.findings;
+    findings.sort_by_key(|finding| (finding.span.start, finding.span.end));
+    (resolver.plan, findings)
+}
+
+#[derive(Default)]
+struct Resolver<'a> {
+    plan: Plan,
+    findings: Vec<Diagnostic>,
+    /// Declared event types.
+    events: HashMap<&'a str, EventDecl>,
+    /// `type` statements.
+    types: HashMap<&'a str, crate::event::FieldType>,
+    /// Contexts by name.
+    context_ids: HashMap<&'a str, usize>,
+    /// Functions by name.
+    function_ids: HashMap<String, usize>,
+    /// Names of rows by text.
+    name_ids: HashMap<String, usize>,
+    /// Streams in the order of their ranks, with what the passes need to know of each.
+    stream_decls: Vec<StreamInfo<'a>>,
+    /// Stream names to ranks.
+    stream_ids: HashMap<&'a str, usize>,
+    /// Every name that some stream takes.
+    consumed: HashSet<&'a str>,
+}
+
+/// A stream on its way into the plan.
+struct StreamInfo<'a> {
+    decl: &'a StreamDecl,
+    /// The type of `.emit as`, if there is one.
+    emit_as: Option<&'a str>,
+    /// The context of `.emit(context: ..)` and where it stands.
+    sends_to: Option<(usize, Span)>,
+    /// The layout of its merged branches, where they have several.
+    merged: Option<usize>,
+    /// The place of the operator that made the stream's layout, if one did: behind the window, and index.
+    shaped_by: Option<(bool, usize)>,
+}

@@ -1,0 +1,135 @@
+//! `config` blocks: every key is known and every value checked, or the program is refused.
+
+use crate::vpl::diagnostic::Diagnostic;
+use crate::vpl::plan::{ContextSettings, EngineSettings};
+use crate::vpl::suggest::closest;
+use crate::vpl::syntax::{Literal, Name, Setting, SettingKind};
+
+/// The largest ring that can be asked for, in rows.
+const MAX_CAPACITY: i64 = 1 << 24;
+
+const IDLE: &[&str] = &["auto", "spin", "yield", "backoff", "park"];
+const ORDER: &[&str] = &["arrival", "timestamp", "deterministic"];
+const WHEN_FULL: &[&str] = &["block", "error"];
+
+/// Keys that the language's design names and this version does not carry out yet: refused, never ignored.
+const CONTEXT_LATER: &[&str] = &[
+    "restart",
+    "max_restarts",
+    "restart_window",
+    "backoff_min",
+    "backoff_max",
+    "backoff_factor",
+    "jitter",
+    "strategy",
+    "max_attempts",
+    "breaker_failure_rate",
+    "breaker_window",
+    "breaker_min_calls",
+    "breaker_open_for",
+    "breaker_probes",
+    "stall_after",
+];
+const ENGINE_LATER: &[&str] =
+    &["checkpoint_dir", "checkpoint_interval", "checkpoint_events", "latency_sample"];
+
+type Findings = Vec<Diagnostic>;
+
+/// Reads the settings of `config <context> { .. }`.
+pub(super) fn context(settings: &[(Name, Setting)], findings: &mut Findings) -> ContextSettings {
+    let mut result = ContextSettings::default();
+    each(settings, &["idle", "capacity", "when_full"], CONTEXT_LATER, findings, |key, value, findings| {
+        match key {
+            "idle" => result.idle = word(key, value, IDLE, findings),
+            "capacity" => result.capacity = count(key, value, MAX_CAPACITY, findings),
+            _ => result.when_full = word(key, value, WHEN_FULL, findings),
+        }
+    });
+    result
+}
+
+/// Reads the settings of `config engine { .. }`.
+pub(super) fn engine(settings: &[(Name, Setting)], findings: &mut Findings) -> EngineSettings {
+    let mut result = EngineSettings::default();
+    let keys = [
+        "order",
+        "idle",
+        "capacity",
+        "max_partitions",
+        "max_distinct",
+        "max_window_rows",
+        "max_call_depth",
+        "max_call_steps",
+    ];
+    each(settings, &keys, ENGINE_LATER, findings, |key, value, findings| match key {
+        "order" => result.order = word(key, value, ORDER, findings),
+        "idle" => result.idle = word(key, value, IDLE, findings),
+        "capacity" => result.capacity = count(key, value, MAX_CAPACITY, findings),
+        "max_partitions" => result.max_partitions = count(key, value, i64::MAX, findings),
+        "max_distinct" => result.max_distinct = count(key, value, i64::MAX, findings),
+        "max_window_rows" => result.max_window_rows = count(key, value, i64::MAX, findings),
+        "max_call_depth" => result.max_call_depth = count(key, value, 1000, findings),
+        _ => result.max_call_steps = count(key, value, i64::MAX, findings).map(|steps| steps as u64),
+    });
+    result
+}
+
+/// Hands each setting with a known key to `take`; the others become findings.
+fn each(
+    settings: &[(Name, Setting)],
+    known: &[&str],
+    later: &[&str],
+    findings: &mut Findings,
+    mut take: impl FnMut(&str, &Setting, &mut Findings),
+) {
+    for (at, (key, value)) in settings.iter().enumerate() {
+        let text = key.text.as_str();
+        if settings[..at].iter().any(|(earlier, _)| earlier.text == key.text) {
+            findings.push(Diagnostic::error(key.span, format!("setting `{text}` is given twice")));
+        } else if known.contains(&text) {
+            take(text, value, findings);
+        } else if later.contains(&text) {
+            findings.push(
+                Diagnostic::error(key.span, format!("setting `{text}` is not supported yet"))
+                    .label("this version would have to ignore it"),
+            );
+        } else {
+            let mut finding =
+                Diagnostic::error(key.span, format!("unknown setting `{text}`")).label("no such setting");
+            finding = match closest(text, known.iter().copied()) {
+                Some(near) => finding.help(format!("did you mean `{near}`?")),
+                None => finding.help(format!("settings are: {}", known.join(", "))),
+            };
+            findings.push(finding);
+        }
+    }
+}
+
+fn word(key: &str, value: &Setting, allowed: &[&str], findings: &mut Findings) -> Option<String> {
+    let text = match &value.kind {
+        SettingKind::Name(text) | SettingKind::Literal(Literal::Str(text)) => text.as_str(),
+        SettingKind::Literal(_) | SettingKind::List(_) => "",
+    };
+    if allowed.contains(&text) {
+        return Some(text.to_owned());
+    }
+    let message = match (key, text) {
+        ("when_full", "drop_newest" | "drop_oldest") => {
+            format!("`when_full: {text}` is not supported yet")
+        }
+        _ => format!("bad value for `{key}`"),
+    };
+    findings.push(Diagnostic::error(value.span, message).help(format!("one of: {}", allowed.join(", "))));
+    None
+}
+
+fn count(key: &str, value: &Setting, max: i64, findings: &mut Findings) -> Option<usize> {
+    match value.kind {
+        SettingKind::Literal(Literal::Int(number)) if (1..=max).contains(&number) => Some(number as usize),
+        _ => {
+            let range = if max == i64::MAX { "of at least 1".to_owned() } else { format!("from 1 to {max}") };
+            findings.push(Diagnostic::error(value.span, format!("`{key}` takes a whole number {range}")));
+            None
+        }
+    }
+}

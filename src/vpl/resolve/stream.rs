@@ -1,0 +1,774 @@
+//! Streams: the source gives the first layout, each operator takes one and leaves one, and the last is what consumers see.
+
+use crate::event::{FieldType, Shape, ShapeField, Value};
+use crate::vpl::diagnostic::Diagnostic;
+use crate::vpl::plan::{
+    AggregatePlan, EmitTypePlan, Expr, FeedPlan, InputPlan, OpPlan, ResultPlan, SourcePlan, StreamPlan,
+    WindowPlan,
+};
+use crate::vpl::syntax::{
+    self, ExprKind, Name, NamedExpr, OperatorKind, Source, SourceKind, Span, Step, StreamDecl, WindowSpec,
+};
+
+use super::Resolver;
+use super::scope::{Origin, RowScope, Scope};
+
+/// A stream while its operators are resolved.
+struct Draft {
+    plan: StreamPlan,
+    scope: Scope,
+    /// `.partition_by` behind the window, until the aggregate that it groups.
+    group_by: Option<Expr>,
+    context: Option<Span>,
+    /// The fields that an operator has fixed, with their slots; none while the source's pass through.
+    own_fields: Option<Vec<(String, u16)>>,
+    /// `.emit`, `.select`, `.aggregate` or `.process` stands in it: its rows are results whoever consumes them.
+    makes_results: bool,
+    emit_as: Option<String>,
+    process: Option<Vec<EmitTypePlan>>,
+    shaped_by: Option<(bool, usize)>,
+    merged: Option<usize>,
+    sends_to: Option<(usize, Span)>,
+}
+
+impl Draft {
+    fn row(&self) -> RowScope {
+        self.scope.row.clone().expect("a stream's scope has a row from its source on")
+    }
+
+    /// Adds an operator in front of the window or behind it.
+    fn push(&mut self, op: OpPlan) {
+        if self.plan.window.is_some() { self.plan.after.push(op) } else { self.plan.before.push(op) }
+    }
+}
+
+impl<'a> Resolver<'a> {
+    pub(super) fn streams(&mut self) {
+        for rank in 0..self.stream_decls.len() {
+            let decl = self.stream_decls[rank].decl;
+            let draft = self.stream(decl);
+            for input in draft.plan.source.inputs() {
+                let consumers = &mut self.plan.names[input.name].consumers;
+                if consumers.last() != Some(&rank) {
+                    consumers.push(rank);
+                }
+            }
+            let info = &mut self.stream_decls[rank];
+            info.shaped_by = draft.shaped_by;
+            info.merged = draft.merged;
+            info.sends_to = draft.sends_to;
+            self.plan.streams.push(draft.plan);
+        }
+        self.check_targets();
+    }
+
+    fn stream(&mut self, decl: &'a StreamDecl) -> Draft {
+        if let Some(ty) = &decl.ty {
+            self.refuse(ty.span, "the type of a stream");
+        }
+        let mut scope = Scope::default();
+        let (source, merged) = self.source(&decl.source, &mut scope);
+        let mut draft = Draft {
+            plan: StreamPlan {
+                name: decl.name.text.clone(),
+                span: decl.name.span,
+                context: 0,
+                source,
+                before: Vec::new(),
+                window: None,
+                after: Vec::new(),
+                out_of_order_ns: 0,
+                allowed_lateness_ns: 0,
+                shape: 0,
+                results: Vec::new(),
+                feeds: Vec::new(),
+            },
+            scope,
+            group_by: None,
+            context: None,
+            own_fields: None,
+            makes_results: false,
+            emit_as: None,
+            process: None,
+            shaped_by: None,
+            merged,
+            sends_to: None,
+        };
+        for operator in &decl.operators {
+            self.operator(operator, &mut draft);
+        }
+        if draft.context.is_none() {
+            draft.plan.context = self.context_ids.get("main").copied().unwrap_or_default();
+        }
+        if let Some(key) = draft.group_by.take() {
+            draft.push(OpPlan::PartitionBy(key));
+        }
+        self.finish(decl, &mut draft);
+        draft
+    }
+
+    /// What the stream leaves: its layout, its results, the names it feeds.
+    fn finish(&mut self, decl: &StreamDecl, draft: &mut Draft) {
+        let row = draft.row();
+        let joined = !row.sides.is_empty();
+        let consumed = self.consumed.contains(decl.name.text.as_str());
+        let is_result = draft.makes_results || !consumed;
+        if joined && (is_result || consumed) {
+            // All fields of a join leave it under their own names.
+            if let Expr::AllFields { fields, .. } = self.all_fields_of_sides(&row, decl.name.span) {
+                let fields =
+                    fields.into_iter().map(|(name, slot)| (name.clone(), Expr::Field(slot, name))).collect();
+                self.project("join", fields, draft);
+            }
+        }
+        let shape = draft.row().shape;
+        draft.plan.shape = shape;
+        if is_result {
+            draft.plan.results = self.results(draft, shape);
+        }
+        // Rows under the stream's name have the stream's layout. Where an `event` of the same name is declared, events from outside
+        // come under it too, and bring its fields.
+        let name = self.row_name(&decl.name.text);
+        let declared = self.plan.names[name].shape;
+        if self.plan.names[name].declared {
+            for field in self.plan.shapes[declared].fields.clone() {
+                let shape = &mut self.plan.shapes[shape];
+                match shape.position(&field.name) {
+                    Some(position) if shape.fields[position].ty == FieldType::Any => {
+                        shape.fields[position].ty = field.ty
+                    }
+                    Some(_) => {}
+                    None => shape.fields.push(ShapeField { slot: None, ..field }),
+                }
+            }
+        }
+        self.plan.names[name].shape = shape;
+        let mut feeds: Vec<(usize, Option<u16>)> = Vec::new();
+        if consumed {
+            feeds.push((name, None));
+        }
+        if let Some(emit_as) = &draft.emit_as
+            && self.consumed.contains(emit_as.as_str())
+            && *emit_as != decl.name.text
+        {
+            feeds.push((self.row_name(emit_as), None));
+        }
+        for (lane, emitted) in draft.process.iter().flatten().enumerate() {
+            if self.consumed.contains(emitted.type_name.as_str()) && emitted.type_name != decl.name.text {
+                feeds.push((self.row_name(&emitted.type_name), Some(lane as u16)));
+            }
+        }
+        draft.plan.feeds =
+            feeds.into_iter().map(|(name, lane)| FeedPlan { name, remap: None, lane }).collect();
+    }
+
+    fn results(&mut self, draft: &Draft, shape: usize) -> Vec<ResultPlan> {
+        let other_type = |ty: &String| (*ty != draft.plan.name).then(|| ty.clone());
+        if let Some(emits) = &draft.process
+            && draft.own_fields.is_none()
+        {
+            let result = |emitted: &EmitTypePlan| ResultPlan {
+                type_name: other_type(&emitted.type_name),
+                fields: emitted.fields.clone(),
+                rest: None,
+            };
+            return emits.iter().map(result).collect();
+        }
+        let fields = match &draft.own_fields {
+            Some(fields) => fields.clone(),
+            None => self.keep_all(shape),
+        };
+        let rest = if draft.own_fields.is_some() { None } else { self.plan.shapes[shape].rest };
+        vec![ResultPlan { type_name: draft.emit_as.as_ref().and_then(other_type), fields, rest }]
+    }
+
+    /// The source, and the layout of its rows where it has one of its own.
+    fn source(&mut self, source: &'a Source, scope: &mut Scope) -> (SourcePlan, Option<usize>) {
+        match &source.kind {
+            SourceKind::Step(step) if !step.all && !step.negated && step.trend.is_none() => {
+                return (self.single(step, scope), None);
+            }
+            SourceKind::Merge(branches) if branches.is_empty() => {
+                self.findings.push(Diagnostic::error(source.span, "`merge` needs at least one branch"));
+            }
+            SourceKind::Merge(branches) => return self.merge(branches, scope),
+            SourceKind::Step(step) => drop(self.refuse(step.span, "a sequence")),
+            SourceKind::Join(..) => drop(self.refuse(source.span, "`join`")),
+            SourceKind::Timer { .. } => drop(self.refuse(source.span, "`timer`")),
+            SourceKind::Sequence(_) => drop(self.refuse(source.span, "`sequence`")),
+            SourceKind::From { .. } => drop(self.refuse(source.span, "`.from`")),
+        }
+        // Refused: the operators are still resolved, over rows that can have any field, for their own findings.
+        let shape = self.new_shape(Shape::default());
+        scope.row = Some(RowScope { shape, origin: Origin::Open, names: Vec::new(), sides: Vec::new() });
+        (SourcePlan::Merge(Vec::new()), None)
+    }
+
+    fn single(&mut self, step: &Step, scope: &mut Scope) -> SourcePlan {
+        let (name, mut row) = self.taken(&step.source);
+        row.names.extend(step.alias.iter().map(|alias| alias.text.clone()));
+        scope.row = Some(row);
+        let filter = step.guard.as_ref().map(|guard| self.expr(guard, scope));
+        SourcePlan::Name(InputPlan { name, filter, remap: None })
+    }
+
+    /// The rows under a name, as a consumer sees them.
+    fn taken(&mut self, source: &Name) -> (usize, RowScope) {
+        let name = self.row_name(&source.text);
+        let (shape, declared) = (self.plan.names[name].shape, self.plan.names[name].declared);
+        let origin = if !self.plan.shapes[shape].declared {
+            Origin::Open
+        } else if self.stream_ids.contains_key(source.text.as_str()) || !declared {
+            Origin::Stream(source.text.clone())
+        } else {
+            Origin::Event(source.text.clone())
+        };
+        (name, RowScope { shape, origin, names: Vec::new(), sides: Vec::new() })
+    }
+
+    fn merge(&mut self, branches: &'a [syntax::Branch], scope: &mut Scope) -> (SourcePlan, Option<usize>) {
+        let mut inputs = Vec::new();
+        let mut rows: Vec<RowScope> = Vec::new();
+        for branch in branches {
+            let (name, mut row) = self.taken(&branch.source);
+            row.names.extend(branch.name.iter().map(|name| name.text.clone()));
+            let mut inner = Scope { row: Some(row.clone()), ..Scope::default() };
+            let filter = branch.filter.as_ref().map(|filter| self.expr(filter, &mut inner));
+            rows.push(row);
+            inputs.push(InputPlan { name, filter, remap: None });
+        }
+        let first = rows[0].clone();
+        let same = rows.iter().all(|row| row.shape == first.shape);
+        let row = if same {
+            RowScope { names: Vec::new(), ..first }
+        } else {
+            // The layout of the merged rows: what all branches declare, or whatever is read where one of them is open.
+            let declared = rows.iter().all(|row| self.plan.shapes[row.shape].declared);
+            let mut merged = Shape { declared, ..Shape::default() };
+            if declared {
+                for field in rows.iter().flat_map(|row| self.plan.shapes[row.shape].fields.clone()) {
+                    if merged.position(&field.name).is_none() {
+                        merged.fields.push(ShapeField { slot: None, ty: FieldType::Any, ..field });
+                    }
+                }
+            }
+            let origin = if declared {
+                let names = branches.iter().map(|branch| branch.source.text.as_str());
+                Origin::Stream(names.collect::<Vec<_>>().join(", "))
+            } else {
+                Origin::Open
+            };
+            RowScope { shape: self.new_shape(merged), origin, names: Vec::new(), sides: Vec::new() }
+        };
+        let merged = (!same).then_some(row.shape);
+        scope.row = Some(row);
+        (SourcePlan::Merge(inputs), merged)
+    }
+
+    fn new_shape(&mut self, shape: Shape) -> usize {
+        self.plan.shapes.push(shape);
+        self.plan.shapes.len() - 1
+    }
+
+    /// One operator. There is no wildcard here: what the language names either gets its meaning or is refused by name.
+    fn operator(&mut self, operator: &'a syntax::Operator, draft: &mut Draft) {
+        let at = operator.name_span;
+        match &operator.kind {
+            OperatorKind::Context(name) => self.set_context(name, draft),
+            OperatorKind::Where(test) | OperatorKind::Having(test) => {
+                let test = self.expr(test, &mut draft.scope);
+                draft.push(OpPlan::Where(test));
+            }
+            OperatorKind::Filter(test) => {
+                let test = self.row_lambda(test, draft);
+                draft.push(OpPlan::Where(test));
+            }
+            OperatorKind::Map(value) => self.map(value, draft),
+            OperatorKind::Select(items) => {
+                let fields = self.named_fields("select", items, draft);
+                draft.makes_results = true;
+                self.project("select", fields, draft);
+            }
+            OperatorKind::Emit { as_type, fields } => self.emit(as_type.as_ref(), fields, draft),
+            OperatorKind::PartitionBy(key) => self.partition_by(key, at, draft),
+            OperatorKind::Window(spec) => self.window(spec, operator.span, at, draft),
+            OperatorKind::Aggregate(items) => self.aggregate(items, at, draft),
+            OperatorKind::Distinct(by) => {
+                let by = match by {
+                    Some(by) => vec![self.expr(by, &mut draft.scope)],
+                    None => match self.all_fields(&draft.row(), at) {
+                        Expr::AllFields { fields, rest: None } => {
+                            fields.into_iter().map(|(name, slot)| Expr::Field(slot, name)).collect()
+                        }
+                        all => vec![all],
+                    },
+                };
+                self.between_group_and_aggregate("distinct", at, draft);
+                draft.push(OpPlan::Distinct(by));
+            }
+            OperatorKind::OrderBy(keys) => {
+                if draft.plan.window.is_none() {
+                    self.findings.push(
+                        Diagnostic::error(at, "`.order_by` needs a `.window` before it")
+                            .help("a stream without a window has no end that it could be sorted at"),
+                    );
+                    return;
+                }
+                self.between_group_and_aggregate("order_by", at, draft);
+                let keys = keys
+                    .iter()
+                    .map(|key| (self.expr(&key.value, &mut draft.scope), key.descending))
+                    .collect();
+                draft.push(OpPlan::OrderBy(keys));
+            }
+            OperatorKind::Limit(count) => match self.constant(count) {
+                Some(Value::Int(count)) if count >= 0 => {
+                    self.between_group_and_aggregate("limit", at, draft);
+                    draft.push(OpPlan::Limit(count as u64));
+                }
+                _ => self
+                    .findings
+                    .push(Diagnostic::error(count.span, "`.limit` takes a constant int of at least 0")),
+            },
+            OperatorKind::Watermark(args) => self.watermark(args, at, draft),
+            OperatorKind::AllowedLateness(lateness) => {
+                if let Some(ns) = self.duration(lateness, "`.allowed_lateness`") {
+                    draft.plan.allowed_lateness_ns = ns;
+                }
+            }
+            OperatorKind::Print(_)
+            | OperatorKind::Log(_)
+            | OperatorKind::Tap(_)
+            | OperatorKind::Process(_)
+            | OperatorKind::OnError(_)
+            | OperatorKind::Concurrent(_)
+            | OperatorKind::To(_)
+            | OperatorKind::From(_)
+            | OperatorKind::On(_)
+            | OperatorKind::FollowedBy(_)
+            | OperatorKind::Within(_)
+            | OperatorKind::Not(_)
+            | OperatorKind::Trend(..)
+            | OperatorKind::Strict
+            | OperatorKind::Stnm
+            | OperatorKind::Stam
+            | OperatorKind::Each
+            | OperatorKind::Longest
+            | OperatorKind::Subsets
+            | OperatorKind::Fork(_)
+            | OperatorKind::Reserved { .. } => {
+                let construct = construct(&operator.kind);
+                self.refuse(at, &construct);
+            }
+        }
+    }
+
+    fn set_context(&mut self, name: &Name, draft: &mut Draft) {
+        if draft.context.replace(name.span).is_some() {
+            let message = format!("stream `{}` has two contexts", draft.plan.name);
+            self.findings.push(Diagnostic::error(name.span, message));
+        }
+        match self.context_ids.get(name.text.as_str()) {
+            Some(&context) if !self.plan.contexts[context].implicit => draft.plan.context = context,
+            _ => self.unknown_context(name, "`.context` names"),
+        }
+    }
+
+    /// The body of `x => ..` with `x` for the row, or a plain expression.
+    fn row_lambda(&mut self, value: &syntax::Expr, draft: &mut Draft) -> Expr {
+        let ExprKind::Lambda { params, body } = &value.kind else {
+            return self.expr(value, &mut draft.scope);
+        };
+        let [param] = params.as_slice() else {
+            self.findings.push(Diagnostic::error(value.span, "the lambda takes one parameter, the event"));
+            return Expr::Const(Value::Missing);
+        };
+        // The parameter is the row: its members are fields, and no map is built unless it is used whole.
+        if let Some(row) = &mut draft.scope.row {
+            row.names.push(param.text.clone());
+        }
+        let body = self.lambda_body(body, &mut draft.scope);
+        if let Some(row) = &mut draft.scope.row {
+            row.names.pop();
+        }
+        body
+    }
+
+    fn map(&mut self, value: &syntax::Expr, draft: &mut Draft) {
+        if !matches!(value.kind, ExprKind::Lambda { .. }) {
+            self.findings.push(Diagnostic::error(value.span, "`.map` takes a lambda: .map(x => {..})"));
+            return;
+        }
+        match self.row_lambda(value, draft) {
+            Expr::Map(fields) => self.project("map", last_of_each(fields), draft),
+            value => {
+                let shape = self.new_shape(Shape::default());
+                draft.push(OpPlan::Replace { value, fields: Vec::new(), rest: None, slots: 0 });
+                self.shaped(shape, Origin::Open, draft);
+                draft.own_fields = None;
+            }
+        }
+    }
+
+    /// A new row with these fields.
+    fn project(&mut self, verb: &'static str, fields: Vec<(String, Expr)>, draft: &mut Draft) {
+        let slots = fields.len() as u16;
+        draft.own_fields =
+            Some(fields.iter().enumerate().map(|(slot, (name, _))| (name.clone(), slot as u16)).collect());
+        let shape = self.fixed_shape(fields.iter().map(|(name, _)| name));
+        draft.push(OpPlan::Project { verb, fields, slots });
+        self.shaped(shape, Origin::Operator(verb), draft);
+    }
+
+    fn fixed_shape<'n>(&mut self, names: impl Iterator<Item = &'n String>) -> usize {
+        let mut shape = Shape { declared: true, ..Shape::default() };
+        for (slot, name) in names.enumerate() {
+            shape.fields.push(ShapeField { name: name.clone(), ty: FieldType::Any, slot: Some(slot as u16) });
+            shape.slots += 1;
+        }
+        self.new_shape(shape)
+    }
+
+    /// The operator pushed last has left rows of another layout.
+    fn shaped(&mut self, shape: usize, origin: Origin, draft: &mut Draft) {
+        let behind = draft.plan.window.is_some();
+        let ops = if behind { &draft.plan.after } else { &draft.plan.before };
+        draft.shaped_by = Some((behind, ops.len() - 1));
+        draft.scope.row = Some(RowScope { shape, origin, names: Vec::new(), sides: Vec::new() });
+    }
+
+    /// Fields of `.select`: a bare name is a field of the same name.
+    fn named_fields(&mut self, verb: &str, items: &[NamedExpr], draft: &mut Draft) -> Vec<(String, Expr)> {
+        let mut fields = Vec::new();
+        for item in items {
+            let name = match (&item.name, &item.value.kind) {
+                (Some(name), _) => name.text.clone(),
+                (None, ExprKind::Name(name)) => name.clone(),
+                (None, ExprKind::Member { name, .. }) => name.text.clone(),
+                (None, _) => {
+                    let message = format!("a field of `.{verb}` needs a name: field: value");
+                    self.findings.push(Diagnostic::error(item.value.span, message));
+                    continue;
+                }
+            };
+            fields.push((name, self.expr(&item.value, &mut draft.scope)));
+        }
+        last_of_each(fields)
+    }
+
+    fn emit(&mut self, as_type: Option<&'a Name>, items: &'a [NamedExpr], draft: &mut Draft) {
+        draft.makes_results = true;
+        if let Some(name) = as_type {
+            if draft.emit_as.replace(name.text.clone()).is_some() {
+                self.findings.push(Diagnostic::error(name.span, "a stream has one `.emit as`"));
+            }
+        }
+        let mut rest: Vec<NamedExpr> = Vec::new();
+        for item in items {
+            match (&item.name, &item.value.kind) {
+                (Some(name), ExprKind::Name(target)) if name.text == "context" => {
+                    let target = Name { text: target.clone(), span: item.value.span };
+                    match self.context_ids.get(target.text.as_str()) {
+                        Some(&context) if !self.plan.contexts[context].implicit => {
+                            draft.sends_to = Some((context, item.value.span));
+                        }
+                        _ => self.unknown_context(&target, "`.emit` sends to"),
+                    }
+                }
+                _ => rest.push(item.clone()),
+            }
+        }
+        if rest.is_empty() {
+            // `.emit()` passes the current fields on; those of a join are put together when the stream is finished.
+            return;
+        }
+        let fields = self.named_fields("emit", &rest, draft);
+        self.project("emit", fields, draft);
+    }
+
+    fn partition_by(&mut self, key: &syntax::Expr, at: Span, draft: &mut Draft) {
+        let resolved = self.expr(key, &mut draft.scope);
+        draft.scope.partitioned = true;
+        if draft.plan.window.is_none() {
+            draft.push(OpPlan::PartitionBy(resolved));
+        } else if draft.group_by.replace(resolved).is_some() {
+            self.findings.push(Diagnostic::error(at, "two `.partition_by` behind one window"));
+        }
+    }
+
+    /// Between `.partition_by` behind a window and the aggregate, only filters can stand: everything else would have to know groups.
+    fn between_group_and_aggregate(&mut self, verb: &str, at: Span, draft: &Draft) {
+        if draft.group_by.is_some() {
+            self.findings.push(
+                Diagnostic::error(
+                    at,
+                    format!("`.{verb}` between `.partition_by` and `.aggregate` is not supported"),
+                )
+                .help("put `.partition_by` in front of the window, or the operator behind `.aggregate`"),
+            );
+        }
+    }
+
+    fn window(&mut self, spec: &WindowSpec, span: Span, at: Span, draft: &mut Draft) {
+        if draft.plan.window.is_some() {
+            self.findings.push(
+                Diagnostic::error(at, "a stream has one `.window`")
+                    .help("put the second one into a stream of its own"),
+            );
+            return;
+        }
+        let window = match spec {
+            WindowSpec::Session { gap } => match self.constant(gap) {
+                Some(Value::Duration(gap_ns)) if gap_ns > 0 => Some(WindowPlan::Session { gap_ns }),
+                _ => {
+                    let message = "the gap of a session `.window` is a constant duration greater than 0";
+                    self.findings.push(Diagnostic::error(gap.span, message));
+                    None
+                }
+            },
+            WindowSpec::Size { size, sliding, policy } => {
+                self.sized_window(size, sliding.as_ref(), policy.as_ref(), span)
+            }
+        };
+        draft.scope.windowed = true;
+        // After an error the stream still has some window, so that no operator behind it complains of none.
+        draft.plan.window = Some(window.unwrap_or(WindowPlan::Count { size: 1, slide: 1 }));
+    }
+
+    fn sized_window(
+        &mut self,
+        size: &syntax::Expr,
+        sliding: Option<&syntax::Expr>,
+        policy: Option<&syntax::Expr>,
+        span: Span,
+    ) -> Option<WindowPlan> {
+        let first_event = match policy {
+            None => false,
+            Some(policy) => {
+                let text = match (&policy.kind, self.constant_text(policy)) {
+                    (ExprKind::Name(name), _) => name.clone(),
+                    (_, text) => text.unwrap_or_default(),
+                };
+                if text != "first_event" {
+                    let finding = Diagnostic::error(policy.span, format!("unknown window policy `{text}`"));
+                    self.findings.push(finding.help("the one policy is \"first_event\""));
+                    return None;
+                }
+                if sliding.is_some() {
+                    let message = "a window with the policy \"first_event\" cannot slide";
+                    self.findings.push(Diagnostic::error(policy.span, message));
+                    return None;
+                }
+                true
+            }
+        };
+        let slide = match sliding {
+            None => None,
+            Some(sliding) => match self.constant(sliding) {
+                Some(value) => Some((value, sliding.span)),
+                None => {
+                    self.findings
+                        .push(Diagnostic::error(sliding.span, "the slide of a `.window` is a constant"));
+                    return None;
+                }
+            },
+        };
+        let Some(value) = self.constant(size) else {
+            let message = "the size of a `.window` is a constant duration or int";
+            self.findings.push(Diagnostic::error(size.span, message));
+            return None;
+        };
+        let finding = match (value, slide) {
+            (Value::Duration(size_ns), None) if size_ns > 0 => {
+                return Some(if first_event {
+                    WindowPlan::FirstEvent { size_ns }
+                } else {
+                    WindowPlan::Time { size_ns, slide_ns: size_ns }
+                });
+            }
+            (Value::Duration(size_ns), Some((Value::Duration(slide_ns), at))) if size_ns > 0 => {
+                if slide_ns > 0 && slide_ns <= size_ns {
+                    return Some(WindowPlan::Time { size_ns, slide_ns });
+                }
+                Diagnostic::error(at, "the slide of a `.window` is greater than 0 and at most its size")
+            }
+            (Value::Int(length), None) if length > 0 && !first_event => {
+                return Some(WindowPlan::Count { size: length as usize, slide: length as usize });
+            }
+            (Value::Int(length), Some((Value::Int(slide), at))) if length > 0 => {
+                if slide > 0 && slide <= length {
+                    return Some(WindowPlan::Count { size: length as usize, slide: slide as usize });
+                }
+                Diagnostic::error(at, "the slide of a `.window` is greater than 0 and at most its size")
+            }
+            (Value::Int(_), _) if first_event => {
+                Diagnostic::error(span, "a count `.window` cannot have the policy \"first_event\"")
+            }
+            (Value::Duration(length) | Value::Int(length), _) if length <= 0 => {
+                Diagnostic::error(size.span, "the size of a `.window` is greater than 0")
+            }
+            (Value::Duration(_) | Value::Int(_), Some((_, at))) => Diagnostic::error(
+                at,
+                "the slide of a `.window` is of the same kind as its size: both durations or both ints",
+            ),
+            _ => Diagnostic::error(span, "the size of a `.window` is a duration (5s) or an int (10 events)"),
+        };
+        self.findings.push(finding);
+        None
+    }
+
+    fn constant_text(&mut self, expr: &syntax::Expr) -> Option<String> {
+        match self.constant(expr)? {
+            Value::Str(text) => Some(text.to_string()),
+            _ => None,
+        }
+    }
+
+    fn aggregate(&mut self, items: &[NamedExpr], at: Span, draft: &mut Draft) {
+        if draft.plan.window.is_none() {
+            self.findings.push(
+                Diagnostic::error(at, "`.aggregate` needs a `.window` before it").label("over which events?"),
+            );
+        }
+        if items.is_empty() {
+            self.findings.push(Diagnostic::error(at, "`.aggregate` needs at least one item"));
+        }
+        draft.scope.accumulators = Some(Vec::new());
+        let mut fields = Vec::new();
+        for item in items {
+            let name = match (&item.name, &item.value.kind) {
+                (Some(name), _) => name.text.clone(),
+                (None, ExprKind::Name(name)) => name.clone(),
+                (None, ExprKind::Call { callee, .. }) if matches!(&callee.kind, ExprKind::Name(_)) => {
+                    match &callee.kind {
+                        ExprKind::Name(name) => name.clone(),
+                        _ => continue,
+                    }
+                }
+                (None, _) => {
+                    let message = "this item of `.aggregate` needs a name: field: value";
+                    self.findings.push(Diagnostic::error(item.value.span, message));
+                    continue;
+                }
+            };
+            fields.push((name, self.expr(&item.value, &mut draft.scope)));
+        }
+        let fields = last_of_each(fields);
+        let accumulators = draft.scope.accumulators.take().unwrap_or_default();
+        let shape = self.fixed_shape(fields.iter().map(|(name, _)| name));
+        draft.own_fields =
+            Some(fields.iter().enumerate().map(|(slot, (name, _))| (name.clone(), slot as u16)).collect());
+        let slots = fields.len() as u16;
+        let group_by = draft.group_by.take();
+        draft.push(OpPlan::Aggregate(AggregatePlan { accumulators, fields, group_by, slots }));
+        draft.makes_results = true;
+        self.shaped(shape, Origin::Operator("aggregate"), draft);
+    }
+
+    fn watermark(&mut self, args: &[NamedExpr], at: Span, draft: &mut Draft) {
+        match args {
+            [NamedExpr { name: Some(name), value }] if name.text == "out_of_order" => {
+                if let Some(ns) = self.duration(value, "`out_of_order`") {
+                    draft.plan.out_of_order_ns = ns;
+                }
+            }
+            _ => self.findings.push(Diagnostic::error(at, "`.watermark` takes `out_of_order: <duration>`")),
+        }
+    }
+
+    /// The constant duration that `expr` is; at least 0.
+    fn duration(&mut self, expr: &syntax::Expr, what: &str) -> Option<i64> {
+        match self.constant(expr) {
+            Some(Value::Duration(ns)) if ns >= 0 => Some(ns),
+            _ => {
+                self.findings.push(Diagnostic::error(
+                    expr.span,
+                    format!("{what} takes a constant duration, as in 5s"),
+                ));
+                None
+            }
+        }
+    }
+
+    /// `.emit(context: c)` where nothing in c consumes the stream: legal, and surely not what was meant.
+    fn check_targets(&mut self) {
+        for rank in 0..self.stream_decls.len() {
+            let info = &self.stream_decls[rank];
+            let Some((context, span)) = info.sends_to else { continue };
+            let names = [Some(info.decl.name.text.as_str()), info.emit_as];
+            let consumed_there = names.into_iter().flatten().any(|name| {
+                self.name_ids.get(name).is_some_and(|&name| {
+                    self.plan.names[name]
+                        .consumers
+                        .iter()
+                        .any(|&stream| self.plan.streams[stream].context == context)
+                })
+            });
+            if !consumed_there {
+                let context = &self.plan.contexts[context].name;
+                let stream = &info.decl.name.text;
+                self.findings.push(
+                    Diagnostic::warning(
+                        span,
+                        format!("stream `{stream}` sends its events to context `{context}`, which runs no stream that consumes `{stream}`"),
+                    )
+                    .label("nobody takes them there"),
+                );
+            }
+        }
+    }
+}
+
+/// The fields of which each name is the last one written (a name twice: the last wins).
+fn last_of_each(fields: Vec<(String, Expr)>) -> Vec<(String, Expr)> {
+    let mut kept: Vec<(String, Expr)> = Vec::with_capacity(fields.len());
+    for (name, value) in fields {
+        kept.retain(|(known, _)| *known != name);
+        kept.push((name, value));
+    }
+    kept
+}
+
+/// How a refused operator is called in its message.
+fn construct(kind: &OperatorKind) -> String {
+    let name = match kind {
+        OperatorKind::Print(_) => "print",
+        OperatorKind::Log(_) => "log",
+        OperatorKind::Tap(_) => "tap",
+        OperatorKind::Process(_) => "process",
+        OperatorKind::OnError(_) => "on_error",
+        OperatorKind::Concurrent(_) => "concurrent",
+        OperatorKind::To(_) => "to",
+        OperatorKind::From(_) => "from",
+        OperatorKind::On(_) => "on",
+        OperatorKind::FollowedBy(_) => return "a sequence (`->`)".to_owned(),
+        OperatorKind::Within(_) => "within",
+        OperatorKind::Not(_) => "not",
+        OperatorKind::Trend(syntax::Trend::Increasing, _) => "increasing",
+        OperatorKind::Trend(syntax::Trend::Decreasing, _) => "decreasing",
+        OperatorKind::Strict => "strict",
+        OperatorKind::Stnm => "stnm",
+        OperatorKind::Stam => "stam",
+        OperatorKind::Each => "each",
+        OperatorKind::Longest => "longest",
+        OperatorKind::Subsets => "subsets",
+        OperatorKind::Fork(_) => "fork",
+        OperatorKind::Reserved { name, .. } => name,
+        OperatorKind::Context(_) => "context",
+        OperatorKind::Where(_) => "where",
+        OperatorKind::Filter(_) => "filter",
+        OperatorKind::Map(_) => "map",
+        OperatorKind::Select(_) => "select",
+        OperatorKind::Emit { .. } => "emit",
+        OperatorKind::PartitionBy(_) => "partition_by",
+        OperatorKind::Window(_) => "window",
+        OperatorKind::Aggregate(_) => "aggregate",
+        OperatorKind::Having(_) => "having",
+        OperatorKind::Distinct(_) => "distinct",
+        OperatorKind::OrderBy(_) => "order_by",
+        OperatorKind::Limit(_) => "limit",
+        OperatorKind::Watermark(_) => "watermark",
+        OperatorKind::AllowedLateness(_) => "allowed_lateness",
+    };
+    format!("`.{name}`")
+}
