@@ -14,4 +14,7 @@ pub mod vpl;
 pub mod event;
 
 #[cfg(feature = "vpl")]
+pub mod format;
+
+#[cfg(feature = "vpl")]
 pub mod functions;

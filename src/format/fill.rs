@@ -1,0 +1,187 @@
+//! From fields to slots: what every format does with the fields of an event once it has found them.
+
+use std::borrow::Cow;
+
+use super::scan::Limits;
+use super::types::{NO_FIELD, TypeState};
+use crate::event::convert::convert;
+use crate::event::{FieldType, Map, Row, Text, Value};
+
+/// Fills one row with the fields of one event.
+pub(super) struct Filler<'a> {
+    ty: &'a mut TypeState,
+    row: &'a mut Row,
+    /// All fields so far, where the shape wants them.
+    rest: Option<Map>,
+    /// How many fields have come.
+    place: usize,
+    max_fields: usize,
+}
+
+/// A field that has been found by name.
+#[derive(Clone, Copy)]
+pub(super) struct Field {
+    index: u16,
+    /// Whether its value must be built; else it is enough to check it.
+    pub(super) keep: bool,
+}
+
+impl<'a> Filler<'a> {
+    /// Makes `row` one of type `ty` at `time_ns`, without values.
+    #[inline]
+    pub(super) fn new(ty: &'a mut TypeState, row: &'a mut Row, time_ns: i64, limits: Limits) -> Self {
+        *row = Row::new(ty.type_id, time_ns, usize::from(ty.shape.slots));
+        let rest = ty.shape.rest.map(|_| Map::default());
+        Self { ty, row, rest, place: 0, max_fields: limits.max_fields }
+    }
+
+    /// How many fields have come.
+    pub(super) fn place(&self) -> usize {
+        self.place
+    }
+
+    /// The name of the event's type; empty where it is unknown.
+    pub(super) fn type_name(&self) -> &str {
+        &self.ty.name
+    }
+
+    /// Whether the type is declared with a field called `name`.
+    pub(super) fn declares(&self, name: &str) -> bool {
+        self.ty.shape.declared && self.ty.shape.position(name).is_some()
+    }
+
+    /// The next field, if `text` begins as the last event did at this place; and how long its name is.
+    #[inline]
+    pub(super) fn expected(&mut self, text: &[u8]) -> Option<(Field, usize)> {
+        let (index, len) = self.ty.expected(self.place, text)?;
+        self.place += 1;
+        Some((self.field(index), len))
+    }
+
+    /// The next field, by name.
+    pub(super) fn named(&mut self, name: &str) -> Result<Field, Cow<'static, str>> {
+        self.check_room()?;
+        let index = self.ty.find(self.place, name);
+        self.place += 1;
+        Ok(self.field(index))
+    }
+
+    /// The next field, by its place.
+    pub(super) fn positional(&mut self) -> Result<Field, Cow<'static, str>> {
+        self.check_room()?;
+        if self.ty.shape.declared && self.place == self.ty.shape.fields.len() {
+            return Err(format!("`{}` has only {} fields", self.ty.name, self.place).into());
+        }
+        let index = self.ty.positional(self.place);
+        self.place += 1;
+        Ok(self.field(index))
+    }
+
+    fn check_room(&self) -> Result<(), Cow<'static, str>> {
+        if self.place == self.max_fields {
+            return Err(format!("an event of more than {} fields", self.max_fields).into());
+        }
+        Ok(())
+    }
+
+    /// The declared type of `field`.
+    pub(super) fn declared(&self, field: Field) -> Option<&FieldType> {
+        let known = self.ty.shape.fields.get(usize::from(field.index));
+        known.filter(|_| self.ty.shape.declared).map(|known| &known.ty)
+    }
+
+    #[inline]
+    fn field(&self, index: u16) -> Field {
+        let declared = self.ty.shape.declared;
+        let keep = match self.ty.shape.fields.get(usize::from(index)) {
+            Some(field) => field.slot.is_some() || declared || self.rest.is_some(),
+            None => self.rest.is_some() && !declared,
+        };
+        Field { index, keep }
+    }
+
+    /// Puts `value`, which was built if `field.keep`, where it belongs. `name` is asked for only where the shape does not
+    /// know the field.
+    #[inline]
+    pub(super) fn put<'n>(
+        &mut self,
+        field: Field,
+        value: Value,
+        name: impl FnOnce() -> Cow<'n, str>,
+    ) -> Result<(), Cow<'static, str>> {
+        if !field.keep {
+            return Ok(());
+        }
+        let Some(known) = self.ty.shape.fields.get(usize::from(field.index)) else {
+            if let Some(rest) = &mut self.rest {
+                rest.insert(Text::new(&name()), value);
+            }
+            return Ok(());
+        };
+        let value = if self.ty.shape.declared && !fits(&value, &known.ty) {
+            convert(value, &known.ty).map_err(|value| self.misfit(field, &value))?
+        } else {
+            value
+        };
+        if let Some(rest) = &mut self.rest {
+            rest.insert(Text::new(&known.name), value.clone());
+        }
+        if let Some(slot) = known.slot {
+            self.row.set(usize::from(slot), value);
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn misfit(&self, field: Field, value: &Value) -> Cow<'static, str> {
+        let known = &self.ty.shape.fields[usize::from(field.index)];
+        let kind = match value {
+            Value::Missing => "nothing",
+            Value::Null => "null",
+            Value::Bool(_) => "a bool",
+            Value::Int(_) => "an int",
+            Value::Float(_) => "a float",
+            Value::Str(_) => "a str",
+            Value::Duration(_) => "a duration",
+            Value::Timestamp(_) => "a timestamp",
+            Value::Array(_) => "an array",
+            Value::Map(_) => "a map",
+        };
+        format!(
+            "field `{}` of `{}` is declared {}, and {kind} does not convert to it without loss",
+            known.name, self.ty.name, known.ty
+        )
+        .into()
+    }
+
+    /// The event is complete.
+    #[inline]
+    pub(super) fn finish(self) {
+        debug_assert!(self.place <= self.max_fields, "every way to a field checks the bound");
+        if let (Some(rest), Some(slot)) = (self.rest, self.ty.shape.rest) {
+            self.row.set(usize::from(slot), Value::map(rest));
+        }
+    }
+
+    /// The time of the event, where it was found after the fields.
+    pub(super) fn set_time_ns(&mut self, time_ns: i64) {
+        self.row.set_time_ns(time_ns);
+    }
+}
+
+const _: () =
+    assert!(NO_FIELD == u16::MAX, "no shape has a field at this place, so looking it up finds nothing");
+
+/// Whether `value` is of type `ty` as it is. Null fits everywhere: a declared field may have no value.
+#[inline]
+fn fits(value: &Value, ty: &FieldType) -> bool {
+    matches!(
+        (value, ty),
+        (Value::Null | Value::Missing, _)
+            | (_, FieldType::Any)
+            | (Value::Int(_), FieldType::Int)
+            | (Value::Float(_), FieldType::Float)
+            | (Value::Bool(_), FieldType::Bool)
+            | (Value::Str(_), FieldType::Str)
+    )
+}

@@ -1,0 +1,269 @@
+//! An input of events: bytes in, rows out, one at a time.
+
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::Path;
+
+use super::BadInput;
+use super::bad_input::{Parsed, fault};
+use super::csv::Csv;
+use super::evt::{Evt, Line};
+use super::json::Json;
+use super::lines::{Lines, Place, Record, RecordEnd};
+use super::scan::Limits;
+use super::types::InputTypes;
+use crate::event::Row;
+
+/// What an input's lines look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// `Type { field: value }`, with comments, times and JSON lines.
+    Evt,
+    /// One JSON object a line.
+    Jsonl,
+    /// A header with the names of the fields, then one event a record, all of one type.
+    Csv,
+}
+
+impl Format {
+    /// The format that the extension of `path` names.
+    ///
+    /// ```
+    /// use varpin::format::Format;
+    /// assert_eq!(Format::from_path("a/events.jsonl"), Some(Format::Jsonl));
+    /// assert_eq!(Format::from_path("events"), None);
+    /// ```
+    pub fn from_path(path: impl AsRef<Path>) -> Option<Self> {
+        let extension = path.as_ref().extension()?.to_str()?;
+        match extension.to_ascii_lowercase().as_str() {
+            "evt" => Some(Self::Evt),
+            "jsonl" | "ndjson" => Some(Self::Jsonl),
+            "csv" => Some(Self::Csv),
+            _ => None,
+        }
+    }
+}
+
+/// Bounds on input, and what CSV needs to know.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SourceOptions {
+    /// The longest line (for CSV: record); a longer one is bad input. Default: 1 MiB.
+    pub max_line_bytes: usize,
+    /// The longest string. Default: 256 KiB.
+    pub max_string_bytes: usize,
+    /// The most fields of an event, and the most entries of a map. Default: 1024.
+    pub max_fields: usize,
+    /// How deep arrays and maps may nest in a field. Default: 64.
+    pub max_nesting: usize,
+    /// The type of the events of a CSV file.
+    pub event_type: Option<String>,
+}
+
+impl Default for SourceOptions {
+    fn default() -> Self {
+        Self {
+            max_line_bytes: 1 << 20,
+            max_string_bytes: 1 << 18,
+            max_fields: 1024,
+            max_nesting: 64,
+            event_type: None,
+        }
+    }
+}
+
+/// CSV has no place for the type of its events, and the options do not name one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a CSV file does not say of which type its events are: name it with --event-type")]
+pub struct MissingEventType;
+
+/// How far a source has come: enough to go on from there after a restart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Position {
+    /// The offset in bytes of the next line in the input.
+    pub offset: u64,
+    /// How many lines are before it.
+    pub lines: u64,
+    /// The time of lines without one, in nanoseconds since the epoch: that of the last `BATCH`.
+    pub batch_ns: i64,
+    /// Whether `offset` is in the middle of a line that was reported as too long.
+    pub in_long_line: bool,
+}
+
+/// Events from a `Read`.
+///
+/// `fill` reads once; `next` parses what is complete, a line at a time, until it has no more; at the end of the input
+/// `finish` parses a last line without a newline.
+#[derive(Debug)]
+pub struct EventSource<R> {
+    lines: Lines<R>,
+    parser: Parser,
+}
+
+/// Everything but the bytes, so that a record can stay borrowed from them while it is parsed.
+#[derive(Debug)]
+struct Parser {
+    format: Format,
+    types: InputTypes,
+    limits: Limits,
+    evt: Evt,
+    json: Json,
+    /// Where the format is CSV.
+    csv: Option<Csv>,
+}
+
+impl<R: Read> EventSource<R> {
+    /// A source of events of `types` from `input`.
+    pub fn new(
+        input: R,
+        format: Format,
+        types: InputTypes,
+        options: SourceOptions,
+    ) -> Result<Self, MissingEventType> {
+        let limits = Limits {
+            max_string_bytes: options.max_string_bytes,
+            max_fields: options.max_fields,
+            max_nesting: options.max_nesting,
+        };
+        let (record_end, csv) = match format {
+            Format::Evt | Format::Jsonl => (RecordEnd::Newline, None),
+            Format::Csv => {
+                (RecordEnd::UnquotedNewline, Some(Csv::new(options.event_type.ok_or(MissingEventType)?)))
+            }
+        };
+        Ok(Self {
+            lines: Lines::new(input, record_end, options.max_line_bytes),
+            parser: Parser { format, types, limits, evt: Evt::default(), json: Json::default(), csv },
+        })
+    }
+
+    /// Reads once from the input. 0: it has ended.
+    pub fn fill(&mut self) -> io::Result<usize> {
+        self.lines.fill()
+    }
+
+    /// Parses the next event that has been read completely into `row`; None if there is none. After bad input it goes on
+    /// with the next line, and what `row` holds is unspecified.
+    pub fn next(&mut self, row: &mut Row) -> Result<Option<()>, BadInput> {
+        while let Some(record) = self.lines.next() {
+            if self.parse(record, row)? {
+                return Ok(Some(()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Parses a last line without a newline. To be called once the input has ended and `next` has no more.
+    pub fn finish(&mut self, row: &mut Row) -> Result<Option<()>, BadInput> {
+        if self.lines.inside_quotes()
+            && let Some(Record::Whole { bytes, line }) = self.lines.last()
+        {
+            let bytes = self.lines.bytes(bytes);
+            return Err(BadInput::new(bytes, line, *super::csv::not_closed(bytes)));
+        }
+        while let Some(record) = self.lines.last() {
+            if self.parse(record, row)? {
+                return Ok(Some(()));
+            }
+        }
+        Ok(None)
+    }
+
+    #[inline]
+    fn parse(&mut self, record: Record, row: &mut Row) -> Result<bool, BadInput> {
+        let (bytes, line, outcome) = match record {
+            Record::Whole { bytes, line } => {
+                let bytes = self.lines.bytes(bytes);
+                (bytes, line, self.parser.record(bytes, row))
+            }
+            Record::TooLong { bytes, line } => {
+                let message = format!("longer than {} bytes", self.lines.max_record_bytes());
+                (self.lines.bytes(bytes), line, Err(fault(0, message)))
+            }
+        };
+        outcome.map_err(|fault| BadInput::new(bytes, line, *fault))
+    }
+
+    /// The offset in bytes of the next line in the input.
+    pub fn offset(&self) -> u64 {
+        self.lines.place().offset
+    }
+
+    /// The number of the line that was parsed last, counted from 1.
+    pub fn line(&self) -> u64 {
+        self.lines.place().lines
+    }
+
+    /// How far it has come.
+    pub fn position(&self) -> Position {
+        let place = self.lines.place();
+        Position {
+            offset: place.offset,
+            lines: place.lines,
+            batch_ns: self.parser.evt.batch_ns,
+            in_long_line: place.passing_over,
+        }
+    }
+}
+
+impl<R: Read + Seek> EventSource<R> {
+    /// Goes on at `position`, which another source of the same input has given.
+    pub fn seek(&mut self, position: Position) -> io::Result<()> {
+        if self.parser.format == Format::Csv && position.lines > 0 {
+            self.read_header()?;
+        }
+        self.lines.input_mut().seek(SeekFrom::Start(position.offset))?;
+        self.lines.restart(Place {
+            offset: position.offset,
+            lines: position.lines,
+            passing_over: position.in_long_line,
+        });
+        self.parser.evt.batch_ns = position.batch_ns;
+        Ok(())
+    }
+
+    /// Reads the header of a CSV file again.
+    fn read_header(&mut self) -> io::Result<()> {
+        self.lines.input_mut().seek(SeekFrom::Start(0))?;
+        self.lines.restart(Place::default());
+        let mut row = Row::new(InputTypes::UNKNOWN, 0, 0);
+        loop {
+            let ended = self.fill()? == 0;
+            let record = if ended { self.lines.last() } else { self.lines.next() };
+            if let Some(record) = record {
+                // A bad header has been reported when it was read first; the records behind it say so again.
+                let _reported = self.parse(record, &mut row);
+                if self.parser.csv.as_ref().is_none_or(Csv::has_header) {
+                    return Ok(());
+                }
+            } else if ended {
+                return Ok(());
+            }
+        }
+    }
+}
+
+impl Parser {
+    /// Whether `bytes` is an event; it is then in `row`.
+    #[inline]
+    fn record(&mut self, bytes: &[u8], row: &mut Row) -> Parsed<bool> {
+        let text = std::str::from_utf8(bytes)
+            .map_err(|error| fault(error.valid_up_to(), "bytes that are no UTF-8"))?;
+        match self.format {
+            Format::Evt => match self.evt.line(text, &mut self.types, self.limits, row)? {
+                Line::Event => Ok(true),
+                Line::Nothing => Ok(false),
+                Line::Json => self.json(text, row),
+            },
+            Format::Jsonl if text.trim_ascii().is_empty() => Ok(false),
+            Format::Jsonl => self.json(text, row),
+            Format::Csv => match &mut self.csv {
+                Some(csv) => csv.record(text, &mut self.types, self.limits, row),
+                None => unreachable!("`EventSource::new` makes it where the format is CSV"),
+            },
+        }
+    }
+    fn json(&mut self, text: &str, row: &mut Row) -> Parsed<bool> {
+        self.json.line(text, &mut self.types, self.limits, self.evt.batch_ns, row)?;
+        Ok(true)
+    }
+}
