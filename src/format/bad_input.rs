@@ -23,13 +23,14 @@ pub struct BadInput {
 impl BadInput {
     /// The fault in `record`, whose first line has the number `first_line`.
     pub(super) fn new(record: &[u8], first_line: u64, fault: Fault) -> Self {
-        let before = &record[..fault.at.min(record.len())];
+        let (at, message) = *fault.0;
+        let before = &record[..at.min(record.len())];
         let lines_before = memchr::memchr_iter(b'\n', before).count() as u64;
         let line_start = memchr::memrchr(b'\n', before).map_or(0, |newline| newline + 1);
         Self {
             line: first_line + lines_before,
             column: String::from_utf8_lossy(&before[line_start..]).chars().count() as u64 + 1,
-            message: fault.message.into_owned(),
+            message: message.into_owned(),
             text: excerpt(record),
         }
     }
@@ -41,18 +42,15 @@ fn excerpt(record: &[u8]) -> String {
     String::from_utf8_lossy(head).chars().take(EXCERPT_CHARS).collect()
 }
 
-/// What is wrong at byte `at` of a record.
+/// What is wrong at some byte of a record. Behind a pointer, so that results stay small where all is well.
 #[derive(Debug)]
-pub(super) struct Fault {
-    pub(super) at: usize,
-    pub(super) message: Cow<'static, str>,
-}
+pub(super) struct Fault(Box<(usize, Cow<'static, str>)>);
 
-/// What parsing gives. The fault is boxed so that the good case stays small.
-pub(super) type Parsed<T> = Result<T, Box<Fault>>;
+/// What parsing gives.
+pub(super) type Parsed<T> = Result<T, Fault>;
 
 /// A fault at byte `at`.
 #[cold]
-pub(super) fn fault(at: usize, message: impl Into<Cow<'static, str>>) -> Box<Fault> {
-    Box::new(Fault { at, message: message.into() })
+pub(super) fn fault(at: usize, message: impl Into<Cow<'static, str>>) -> Fault {
+    Fault(Box::new((at, message.into())))
 }

@@ -195,12 +195,12 @@ fn typed(cell: &str, ty: &FieldType, limits: Limits, scratch: &mut String) -> Va
 
 /// The fault that `message` describes, in the cell at `index`.
 #[cold]
-fn locate(text: &str, index: usize, message: Cow<'static, str>) -> Box<Fault> {
+fn locate(text: &str, index: usize, message: Cow<'static, str>) -> Fault {
     fault(cell_starts(text.as_bytes()).nth(index).unwrap_or(0), message)
 }
 
 /// The fault that the last field of `record` opens with a quote that nothing closes.
-pub(super) fn not_closed(record: &[u8]) -> Box<Fault> {
+pub(super) fn not_closed(record: &[u8]) -> Fault {
     fault(cell_starts(record).last().unwrap_or(0), "the quote is not closed")
 }
 

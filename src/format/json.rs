@@ -95,7 +95,7 @@ fn parse<'de, S: DeserializeSeed<'de>>(text: &'de str, seed: S) -> Parsed<S::Val
 
 /// The fault that `error` describes. Its column counts bytes and points at the last one read.
 #[cold]
-fn locate(text: &str, error: &serde_json::Error) -> Box<Fault> {
+fn locate(text: &str, error: &serde_json::Error) -> Fault {
     let mut at = error.column().saturating_sub(1).min(text.len());
     while !text.is_char_boundary(at) {
         at -= 1;

@@ -181,13 +181,11 @@ impl<R: Read> Lines<R> {
         if self.record_end == RecordEnd::UnquotedNewline && !self.place.passing_over {
             return self.find_unquoted();
         }
-        match memchr::memchr(b'\n', &self.buffer[self.scanned..self.end]) {
-            Some(distance) => Some(self.scanned + distance),
-            None => {
-                self.scanned = self.end;
-                None
-            }
+        if let Some(distance) = memchr::memchr(b'\n', &self.buffer[self.scanned..self.end]) {
+            return Some(self.scanned + distance);
         }
+        self.scanned = self.end;
+        None
     }
 
     fn find_unquoted(&mut self) -> Option<usize> {

@@ -37,8 +37,7 @@ pub(super) fn number(text: &str, start: usize) -> Number {
     at += whole;
     let mut exact = whole <= SAFE_DIGITS;
     if !matches!(bytes.get(at), Some(b'.' | b'e' | b'E')) {
-        if exact && mantissa <= i64::MAX as u64 {
-            let magnitude = mantissa as i64;
+        if exact && let Ok(magnitude) = i64::try_from(mantissa) {
             return Number::Some(Value::Int(if negative { -magnitude } else { magnitude }), at - start);
         }
         return long_int(&text[start..at]);

@@ -1,6 +1,6 @@
 //! A cursor over one line: the values of the `.evt` form.
 
-use super::bad_input::{Parsed, fault};
+use super::bad_input::{Fault, Parsed, fault};
 use super::number::{Number, number};
 use crate::event::{Map, Text, Value};
 
@@ -9,6 +9,7 @@ pub(super) const END: u8 = b'\n';
 
 /// Bounds on what one event may hold.
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_field_names)] // the same words as in `SourceOptions`
 pub(super) struct Limits {
     pub(super) max_string_bytes: usize,
     /// Also for the entries of a map value.
@@ -95,9 +96,10 @@ impl<'a> Scanner<'a> {
 
     /// The fault that something else was expected here.
     #[cold]
-    pub(super) fn unexpected(&self, expected: &str) -> Box<super::bad_input::Fault> {
+    pub(super) fn unexpected(&self, expected: &str) -> Fault {
         let found = match self.text[self.at..].chars().next() {
-            Some(character) => format!("found `{}`", character.escape_debug()),
+            Some(character) if character.is_control() => format!("found `{}`", character.escape_default()),
+            Some(character) => format!("found `{character}`"),
             None => "the line ends".into(),
         };
         fault(self.at, format!("{expected}, {found}"))

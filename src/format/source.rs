@@ -158,7 +158,7 @@ impl<R: Read> EventSource<R> {
             && let Some(Record::Whole { bytes, line }) = self.lines.last()
         {
             let bytes = self.lines.bytes(bytes);
-            return Err(BadInput::new(bytes, line, *super::csv::not_closed(bytes)));
+            return Err(BadInput::new(bytes, line, super::csv::not_closed(bytes)));
         }
         while let Some(record) = self.lines.last() {
             if self.parse(record, row)? {
@@ -180,7 +180,7 @@ impl<R: Read> EventSource<R> {
                 (self.lines.bytes(bytes), line, Err(fault(0, message)))
             }
         };
-        outcome.map_err(|fault| BadInput::new(bytes, line, *fault))
+        outcome.map_err(|fault| BadInput::new(bytes, line, fault))
     }
 
     /// The offset in bytes of the next line in the input.
