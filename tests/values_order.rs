@@ -275,6 +275,8 @@ proptest! {
         };
         if let (Some(x), Some(y)) = (exact(&a), exact(&b)) {
             prop_assert_eq!(order::compare(&a, &b), Some(x.cmp(&y)));
+            prop_assert_eq!(lt(&a, &b), Some(x < y));
+            prop_assert_eq!(le(&a, &b), Some(x <= y));
             prop_assert_eq!(equal(&a, &b), x == y);
             prop_assert_eq!(key_eq(&a, &b), x == y);
         }

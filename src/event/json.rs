@@ -94,10 +94,12 @@ pub fn write_str(out: &mut Vec<u8>, text: &str) {
 #[inline]
 fn needs_escape(bytes: &[u8]) -> bool {
     let (words, rest) = bytes.as_chunks::<8>();
-    let mut last = [b' '; 8];
-    last[..rest.len()].copy_from_slice(rest);
     let found = words.iter().fold(0, |found, word| found | escape_bits(*word));
-    found | escape_bits(last) != 0
+    match bytes.last_chunk::<8>() {
+        // The last eight once more, in part, are cheaper than the rest byte by byte.
+        Some(last) => found | escape_bits(*last) != 0,
+        None => rest.iter().any(|&byte| byte < 0x20 || byte == b'"' || byte == b'\\'),
+    }
 }
 
 /// The high bit of each byte that must be escaped, and perhaps that of bytes above such a one; 0 if there is none.

@@ -69,6 +69,9 @@ pub fn lt(a: &Value, b: &Value) -> Option<bool> {
     match (a, b) {
         (Value::Int(a), Value::Int(b)) => Some(a < b),
         (Value::Float(a), Value::Float(b)) => Some(a < b),
+        // A float field against an int literal is common, and nearly every int is exact as a float.
+        (Value::Float(a), Value::Int(b)) if is_exact(*b) => Some(*a < *b as f64),
+        (Value::Int(a), Value::Float(b)) if is_exact(*a) => Some((*a as f64) < *b),
         _ => relate(a, b).holds(Ordering::is_lt),
     }
 }
@@ -79,6 +82,9 @@ pub fn le(a: &Value, b: &Value) -> Option<bool> {
     match (a, b) {
         (Value::Int(a), Value::Int(b)) => Some(a <= b),
         (Value::Float(a), Value::Float(b)) => Some(a <= b),
+        // A float field against an int literal is common, and nearly every int is exact as a float.
+        (Value::Float(a), Value::Int(b)) if is_exact(*b) => Some(*a <= *b as f64),
+        (Value::Int(a), Value::Float(b)) if is_exact(*a) => Some((*a as f64) <= *b),
         _ => relate(a, b).holds(Ordering::is_le),
     }
 }
@@ -140,15 +146,19 @@ fn relate(a: &Value, b: &Value) -> Relation {
     ordering.map_or(Relation::NotANumber, Relation::Ordered)
 }
 
+/// Whether an int is small enough to be exact as a float, as every int up to 2^53 is.
+#[inline]
+fn is_exact(a: i64) -> bool {
+    a.unsigned_abs() <= 1 << 53
+}
+
 /// Compares by exact value: 9007199254740993 is greater than 9007199254740992.0, although it would be the same as a
 /// float. None for NaN.
 #[inline]
 fn compare_int_float(a: i64, b: f64) -> Option<Ordering> {
-    /// Every int up to this size is exact as a float.
-    const EXACT: u64 = 1 << 53;
     /// 2^63, the first float above every i64.
     const END: f64 = 9_223_372_036_854_775_808.0;
-    if a.unsigned_abs() <= EXACT {
+    if is_exact(a) {
         (a as f64).partial_cmp(&b)
     } else if b.is_nan() {
         None
