@@ -4,20 +4,29 @@
 //! ([`FanIn`], in a [`MergeOrder`]); the writing end of a ring with what is pending in front of it ([`OutPort`]);
 //! something steppable between them ([`Stage`]); a thread that steps it ([`Worker`]); and a run of several
 //! workers, which ends within a deadline and says how it went ([`start`], [`Running`], [`Report`]).
+//!
+//! Who doesn't want to put the pieces together describes a [`Graph`] of closures and starts it.
 
 mod fan_in;
+mod graph;
 mod item;
 mod order;
 mod out_port;
+mod partition;
 mod report;
 mod runtime;
 mod stage;
 mod worker;
 
 pub use fan_in::{Drained, FanIn, LaneOptions};
+pub use graph::{
+    BATCH_LIMIT, CAPACITY, END_SEQ, Flow, Graph, GraphError, GraphProblem, INPUT_BATCH, Input, Operator, Out,
+    Output, Stepper,
+};
 pub use item::{CloneInto, Envelope, Ordered};
 pub use order::{Bound, Choice, Key, LaneView, MergeOrder, UnknownMergeOrder, choose};
 pub use out_port::{OutPort, PENDING_LIMIT, PendingFull, Ports, RingLeft};
+pub use partition::way_of;
 pub use report::{JoinError, Report, StageReport, Undelivered, WorkerReport};
 pub use runtime::{GRACE, OutsideEnds, Running, StartError, start};
 pub use stage::{Cycle, Leftovers, Stage};

@@ -262,6 +262,12 @@ impl<T: Ordered> OutPort<T> {
         if self.pending.is_empty() { self.ring.free() } else { 0 }
     }
 
+    /// Whether one more item can be sent now without pending; true as well when nobody is left to receive it.
+    #[inline]
+    pub fn has_room(&mut self) -> bool {
+        self.closed || (self.pending.is_empty() && self.ring.has_room())
+    }
+
     /// Publishes what is staged, counts what pends as undelivered, and hands over what it takes to tell, after the
     /// run, how many items nobody took. What is sent afterwards is lost and not in that count. The ring itself is
     /// closed when the port is dropped.
@@ -369,6 +375,26 @@ impl<T: Ordered> Ports<T> {
         }
     }
 
+    /// Sends `item` to every port; only the last one needs no clone.
+    #[inline]
+    pub fn send_owned_to_all(&mut self, item: T)
+    where
+        T: CloneInto,
+    {
+        if let Some((last, others)) = self.0.split_last_mut() {
+            for port in others {
+                port.send(&item);
+            }
+            last.send_owned(item);
+        }
+    }
+
+    /// Whether one more item can be sent to every port now without pending.
+    #[inline]
+    pub fn have_room(&mut self) -> bool {
+        self.0.iter_mut().all(OutPort::has_room)
+    }
+
     /// Flushes every port; see [`OutPort::flush`].
     #[inline]
     pub fn flush(&mut self) -> Result<usize, PendingFull> {
@@ -400,9 +426,9 @@ impl<T: Ordered> Ports<T> {
     }
 
     /// Closes every port; see [`OutPort::close`].
-    pub fn close(&mut self, leftovers: &mut super::Leftovers) {
+    pub fn close_each(&mut self, mut report: impl FnMut(RingLeft)) {
         for port in &mut self.0 {
-            leftovers.ring(port.close());
+            report(port.close());
         }
     }
 }

@@ -29,6 +29,8 @@ pub struct WorkerReport {
     pub pin: PinOutcome,
     /// How it waited.
     pub idle: Idle,
+    /// Why like this.
+    pub idle_reason: String,
     /// Its stages.
     pub stages: Vec<StageReport>,
 }

@@ -16,6 +16,7 @@ use std::fmt;
 use std::io;
 use std::time::{Duration, Instant};
 
+use super::graph::GraphError;
 use super::out_port::RingLeft;
 use super::report::{JoinError, Report, StageReport, WorkerReport, count_undelivered};
 use super::stage::Leftovers;
@@ -76,6 +77,7 @@ struct Desk {
     name: String,
     stages: Vec<String>,
     idle: Idle,
+    idle_reason: String,
     pulse: Pulse,
     pinned: Mutex<Option<Result<PinOutcome, PinError>>>,
     outcome: Mutex<Option<Outcome>>,
@@ -119,6 +121,8 @@ impl Drop for Leave {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StartError {
+    /// The graph is not as it should be.
+    Graph(GraphError),
     /// A worker couldn't be pinned, and the policy is [`PinPolicy::Strict`].
     Pin(PinError),
     /// A thread couldn't be started.
@@ -133,6 +137,7 @@ pub enum StartError {
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Graph(error) => error.fmt(f),
             Self::Pin(error) => error.fmt(f),
             Self::Thread { worker, error } => write!(f, "cannot start the thread of {worker}: {error}"),
         }
@@ -204,15 +209,21 @@ impl OutsideEnds {
     pub fn ring(&self, ring: RingLeft) {
         lock(&self.0).ring(ring);
     }
+
+    /// What was reported.
+    pub(super) fn take(&self) -> Leftovers {
+        std::mem::take(&mut *lock(&self.0))
+    }
 }
 
 impl Running {
     fn spawn(&mut self, worker: Worker, pin: PinPolicy) -> io::Result<()> {
-        let Worker { name, cpu, mut idle, mut slots } = worker;
+        let Worker { name, cpu, mut idle, idle_reason, mut slots } = worker;
         let desk = Arc::new(Desk {
             name: name.clone(),
             stages: slots.iter().map(|slot| slot.name.clone()).collect(),
             idle: idle.strategy(),
+            idle_reason,
             pulse: Pulse::new(),
             pinned: Mutex::new(None),
             outcome: Mutex::new(None),
@@ -281,6 +292,11 @@ impl Running {
         self.desks.iter().map(pin).collect()
     }
 
+    /// How each worker waits, and why like this; per worker by name.
+    pub fn idles(&self) -> Vec<(String, Idle, String)> {
+        self.desks.iter().map(|desk| (desk.name.clone(), desk.idle, desk.idle_reason.clone())).collect()
+    }
+
     /// How many duty cycles each worker has done, by name: one that stands still is stuck in a stage or asleep.
     pub fn cycles(&self) -> Vec<(String, u64)> {
         self.desks.iter().map(|desk| (desk.name.clone(), desk.pulse.cycles())).collect()
@@ -321,7 +337,7 @@ impl Running {
     }
 
     fn report(&self) -> Report {
-        let mut leftovers = std::mem::take(&mut *lock(&self.outside.0));
+        let mut leftovers = self.outside.take();
         let workers = self
             .desks
             .iter()
@@ -335,7 +351,13 @@ impl Running {
                     None => stuck_stages(desk),
                 };
                 let pin = lock(&desk.pinned).clone().and_then(Result::ok).unwrap_or(PinOutcome::NotAsked);
-                WorkerReport { name: desk.name.clone(), pin, idle: desk.idle, stages }
+                WorkerReport {
+                    name: desk.name.clone(),
+                    pin,
+                    idle: desk.idle,
+                    idle_reason: desk.idle_reason.clone(),
+                    stages,
+                }
             })
             .collect();
         Report { workers, undelivered: count_undelivered(leftovers) }

@@ -167,6 +167,7 @@ pub struct Worker {
     pub(super) name: String,
     pub(super) cpu: Option<usize>,
     pub(super) idle: IdleState,
+    pub(super) idle_reason: String,
     pub(super) slots: Vec<Slot>,
 }
 
@@ -174,13 +175,26 @@ impl Worker {
     /// A worker without stages. `name` is that of its stage, or of what its stages are together. [`Idle::Auto`] counts
     /// as [`Idle::Backoff`] here: resolve it first, over all workers ([`choose_auto`](crate::idle::choose_auto)).
     pub fn new(name: impl Into<String>, idle: Idle) -> Self {
-        Self { name: name.into(), cpu: None, idle: IdleState::new(idle), slots: Vec::new() }
+        Self {
+            name: name.into(),
+            cpu: None,
+            idle: IdleState::new(idle),
+            idle_reason: String::new(),
+            slots: Vec::new(),
+        }
     }
 
     /// Pins the worker to this CPU.
     #[must_use]
     pub fn on_cpu(mut self, cpu: Option<usize>) -> Self {
         self.cpu = cpu;
+        self
+    }
+
+    /// Says why the worker waits as it does, for the report.
+    #[must_use]
+    pub fn because(mut self, idle_reason: impl Into<String>) -> Self {
+        self.idle_reason = idle_reason.into();
         self
     }
 

@@ -106,6 +106,13 @@ impl<T> StagedSender<T> {
         self.staged
     }
 
+    /// Whether one more item can be staged. Looks at the receiver's side only when the last known state doesn't
+    /// suffice.
+    #[inline]
+    pub fn has_room(&mut self) -> bool {
+        self.sender.producer.write_chunk_uninit(self.staged + 1).is_ok()
+    }
+
     /// How many more items can be staged now; more room may come at any time.
     pub fn free(&self) -> usize {
         self.sender.slots() - self.staged

@@ -1,0 +1,194 @@
+//! From a description to rings and stages: checked first, then built from the outputs to the inputs, so that a stage's
+//! takers exist when it is built.
+
+use std::path::Path;
+
+use super::super::fan_in::{FanIn, LaneOptions};
+use super::super::item::Envelope;
+use super::super::order::MergeOrder;
+use super::super::out_port::OutPort;
+use super::super::runtime::{self, Running, StartError};
+use super::super::stage::Stage;
+use super::super::worker::{Slot, Worker};
+use super::problem::{GraphError, GraphProblem};
+use super::stepper::Stepper;
+use super::{Graph, Settings, Source};
+use crate::cores::{CpuSet, PinPolicy, allowed_cpus, cpu_quota};
+use crate::idle::{AutoCase, Idle, Waker, choose_auto};
+use crate::ring;
+
+/// How many inputs, stages and outputs a graph can have: each is a rank.
+const NODES: usize = u16::MAX as usize;
+
+/// What building a node needs to know of the whole.
+pub(super) struct Assembly {
+    order: MergeOrder,
+    capacity: usize,
+    pending_limit: usize,
+    pub(super) batch_limit: usize,
+    /// For each node, whether it waits for progress or passes it on to one that does.
+    needs_progress: Vec<bool>,
+    /// For each node, what wakes its worker.
+    wakers: Vec<Option<Waker>>,
+}
+
+impl Assembly {
+    fn new(graph: &Graph, wakers: Vec<Option<Waker>>) -> Self {
+        let Settings { order, capacity, pending_limit, batch_limit, .. } = graph.settings;
+        let mut needs_progress = vec![false; graph.nodes.len()];
+        if order == MergeOrder::Deterministic {
+            for (node, description) in graph.nodes.iter().enumerate().rev() {
+                needs_progress[node] |= description.sources.len() > 1;
+                if needs_progress[node] {
+                    description.sources.iter().for_each(|&source| needs_progress[source] = true);
+                }
+            }
+        }
+        Self { order, capacity, pending_limit, batch_limit, needs_progress, wakers }
+    }
+
+    /// Makes the rings from `sources` to a node: their writing ends go to the outlets of the sources, their reading
+    /// ends into a fan-in. Returns, too, the name of each ring and whether it comes from an input.
+    pub(super) fn connect<T: Clone>(
+        &self,
+        sources: &[Source<T>],
+        node: usize,
+        name: &str,
+    ) -> (FanIn<Envelope<T>>, Vec<(String, bool)>) {
+        let mut fan_in = FanIn::new(self.order);
+        let mut lanes = Vec::new();
+        for source in sources {
+            let (mut sender, mut receiver) = ring::bounded(self.capacity);
+            sender.set_waker(self.wakers[node].clone());
+            receiver.set_waker(self.wakers[source.node].clone());
+            let ring = format!("{} -> {name}", source.name);
+            let mut port = OutPort::new(ring.clone(), sender).pending_limit(self.pending_limit);
+            if self.needs_progress[node] {
+                port = port.announces_progress();
+            }
+            if source.is_input {
+                port = port.one_per_seq();
+            }
+            source.outlet.borrow_mut().push(port);
+            let options = LaneOptions { one_per_seq: source.is_input, lowest_rank: source.node as u16 };
+            fan_in.add_lane(receiver, options);
+            lanes.push((ring, source.is_input));
+        }
+        (fan_in, lanes)
+    }
+}
+
+/// Everything that is wrong with the graph.
+fn check(graph: &Graph) -> Result<(), GraphError> {
+    let mut problems = graph.problems.clone();
+    for node in &graph.nodes {
+        for (way, _) in node.takers.iter().enumerate().filter(|(_, takers)| **takers == 0) {
+            let flow =
+                if node.takers.len() == 1 { node.name.clone() } else { format!("{}.{way}", node.name) };
+            problems.push(GraphProblem::Untaken { flow });
+        }
+    }
+    let settings = &graph.settings;
+    for (setting, value) in [("capacity", settings.capacity), ("batch limit", settings.batch_limit)] {
+        if value == 0 {
+            problems.push(GraphProblem::Zero { setting });
+        }
+    }
+    if graph.nodes.len() > NODES {
+        problems.push(GraphProblem::TooManyNodes { limit: NODES });
+    }
+    let is_stage = |name: &String| graph.nodes.iter().any(|node| !node.is_end && node.name == *name);
+    let mut fused: Vec<&String> = Vec::new();
+    for stage in settings.fused.iter().flat_map(|(_, stages)| stages) {
+        if !is_stage(stage) {
+            problems.push(GraphProblem::UnknownStage { stage: stage.clone() });
+        } else if fused.contains(&stage) {
+            problems.push(GraphProblem::FusedTwice { stage: stage.clone() });
+        }
+        fused.push(stage);
+    }
+    for (worker, _) in &settings.cpus {
+        let is_worker = settings.fused.iter().any(|(name, _)| name == worker);
+        if !is_worker && (!is_stage(worker) || fused.contains(&worker)) {
+            problems.push(GraphProblem::UnknownStage { stage: worker.clone() });
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { Err(GraphError { problems }) }
+}
+
+/// Builds every stage; one entry per node, in topological order.
+fn build(graph: Graph, wakers: Vec<Option<Waker>>) -> Vec<Option<Box<dyn Stage>>> {
+    let assembly = Assembly::new(&graph, wakers);
+    let mut stages: Vec<_> = graph.nodes.into_iter().rev().map(|node| (node.build)(&assembly)).collect();
+    stages.reverse();
+    stages
+}
+
+pub(super) fn stepper(graph: Graph) -> Result<Stepper, GraphError> {
+    check(&graph)?;
+    let outside = graph.outside.clone();
+    let wakers = vec![None; graph.nodes.len()];
+    let slots = build(graph, wakers).into_iter().flatten().map(Slot::new).collect();
+    Ok(Stepper::new(slots, outside))
+}
+
+pub(super) fn start(graph: Graph) -> Result<Running, StartError> {
+    check(&graph).map_err(StartError::Graph)?;
+    let (crew, mut workers) = hire(&graph);
+    let waker = |worker: &Option<usize>| worker.and_then(|index: usize| workers[index].waker());
+    let wakers = crew.iter().map(waker).collect();
+    let outside = graph.outside.clone();
+    let pin = graph.settings.pin;
+    for (stage, worker) in build(graph, wakers).into_iter().zip(crew) {
+        if let (Some(stage), Some(worker)) = (stage, worker) {
+            workers[worker].add_boxed(stage);
+        }
+    }
+    Ok(runtime::start(workers, pin)?.with_outside_ends(outside))
+}
+
+/// The workers, without stages yet, and for each node the number of its worker (ends have none).
+fn hire(graph: &Graph) -> (Vec<Option<usize>>, Vec<Worker>) {
+    let settings = &graph.settings;
+    let mut names: Vec<&str> = Vec::new();
+    let mut crew = Vec::new();
+    for node in &graph.nodes {
+        if node.is_end {
+            crew.push(None);
+            continue;
+        }
+        let fused = settings.fused.iter().find(|(_, stages)| stages.contains(&node.name));
+        let worker = fused.map_or(node.name.as_str(), |(worker, _)| worker);
+        let index = names.iter().position(|name| *name == worker).unwrap_or_else(|| {
+            names.push(worker);
+            names.len() - 1
+        });
+        crew.push(Some(index));
+    }
+    let cpu_of = |worker: &str| settings.cpus.iter().find(|(name, _)| name == worker).map(|(_, cpu)| *cpu);
+    let placed: Vec<_> = names.iter().map(|name| (*name, cpu_of(name))).collect();
+    // An input is pushed to and an output polled by threads that are busy, too: one at least.
+    let busy_outside = usize::from(graph.nodes.iter().any(|node| node.is_end));
+    let (idle, reason) = resolve_idle(settings.idle, settings.pin, &placed, busy_outside);
+    let workers =
+        placed.iter().map(|(name, cpu)| Worker::new(*name, idle).on_cpu(*cpu).because(reason.clone()));
+    (crew, workers.collect())
+}
+
+/// The strategy to use, and why.
+fn resolve_idle(
+    idle: Idle,
+    pin: PinPolicy,
+    workers: &[(&str, Option<usize>)],
+    other_busy_threads: usize,
+) -> (Idle, String) {
+    if idle != Idle::Auto {
+        return (idle, "asked for".to_owned());
+    }
+    if pin == PinPolicy::Off {
+        return (Idle::Backoff, "pinning is off".to_owned());
+    }
+    let allowed = allowed_cpus().unwrap_or_else(|_| CpuSet::default());
+    let quota_cpus = cpu_quota(Path::new("/"));
+    choose_auto(&AutoCase { workers, other_busy_threads, allowed: &allowed, quota_cpus })
+}
