@@ -10,16 +10,16 @@ mod sleeper;
 #[cfg(not(loom))]
 pub use std::{
     hint::spin_loop,
-    sync::Arc,
     sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
+    sync::{Arc, Mutex, MutexGuard},
     thread::{JoinHandle, yield_now},
 };
 
 #[cfg(loom)]
 pub use loom::{
     hint::spin_loop,
-    sync::Arc,
     sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
+    sync::{Arc, Mutex, MutexGuard},
     thread::{JoinHandle, yield_now},
 };
 

@@ -23,7 +23,8 @@ macro_rules! models {
         pub const MODELS: &[Model] = &[$(Model {
             name: stringify!($name),
             claim: $claim,
-            preemptions: None $(.or(Some($preemptions)))?,
+            // The first of: the bound, if one is given; none.
+            preemptions: [$(Some($preemptions),)? None][0],
             body: $module::$name,
         }),*];
     };
