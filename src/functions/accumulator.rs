@@ -172,6 +172,34 @@ impl Accumulator {
         }
     }
 
+    /// Takes what another accumulator of the same kind has seen, as if its rows had come behind those seen here. (The moving average
+    /// cannot: it takes the other's average as one more value.)
+    pub fn merge(&mut self, later: &Self) {
+        match (&mut self.state, &later.state) {
+            (State::Count(count), State::Count(later)) => *count += later,
+            (State::CountDistinct(_), State::CountDistinct(later)) => {
+                later.iter().for_each(|value| self.add_other(value));
+            }
+            (State::Sum(sum), State::Sum(later)) | (State::Avg(sum), State::Avg(later)) => sum.merge(later),
+            (State::Min(_), State::Min(value))
+            | (State::Max(_), State::Max(value))
+            | (State::First(_), State::First(value))
+            | (State::Last(_), State::Last(value)) => self.add(value),
+            (State::Stddev(moments), State::Stddev(later))
+            | (State::Variance(moments), State::Variance(later)) => moments.merge(later),
+            (State::Quantile { numbers, .. }, State::Quantile { numbers: later, .. }) => {
+                numbers.get_mut().extend_from_slice(&later.borrow());
+            }
+            (State::Ema { .. }, State::Ema { average, .. }) => {
+                if let Some(average) = average {
+                    self.add_other(&Value::Float(*average));
+                }
+            }
+            (State::Collect(values), State::Collect(later)) => values.extend_from_slice(later),
+            _ => debug_assert!(false, "accumulators of different kinds do not merge"),
+        }
+    }
+
     /// Forgets what it has seen and keeps the memory that it has.
     pub fn reset(&mut self) {
         match &mut self.state {
@@ -254,6 +282,18 @@ impl Moments {
         let before = number - self.mean;
         self.mean += before / self.count as f64;
         self.squares += before * (number - self.mean);
+    }
+
+    /// Chan's update for two parts.
+    fn merge(&mut self, later: &Self) {
+        let count = self.count + later.count;
+        if later.count > 0 {
+            let share = later.count as f64 / count as f64;
+            let apart = later.mean - self.mean;
+            self.mean += apart * share;
+            self.squares += later.squares + apart * apart * self.count as f64 * share;
+            self.count = count;
+        }
     }
 
     /// Of a sample: divided by one less than the count.

@@ -33,6 +33,14 @@ impl Sum {
         }
     }
 
+    /// Adds what another sum has added up.
+    pub(super) fn merge(&mut self, later: &Self) {
+        self.ints += later.ints;
+        self.int_count += later.int_count;
+        (self.float, self.lost) = neumaier(self.float, self.lost + later.lost, later.float);
+        self.float_count += later.float_count;
+    }
+
     /// The sum: an int if all were ints and the total is an i64, else a float.
     pub(super) fn total(&self) -> Value {
         match i64::try_from(self.ints) {
