@@ -18,3 +18,5 @@ pub mod format;
 
 #[cfg(feature = "vpl")]
 pub mod functions;
+#[cfg(feature = "vpl")]
+pub mod operators;

@@ -168,9 +168,7 @@ impl<T, U: Clone, O: Operator<T, U>> OperatorStage<T, U, O> {
             operator.end(&mut out);
             self.ended = true;
         }
-        // What the operator says at its end is still to come, even if nothing else is.
-        let limit = if self.ended { u64::MAX } else { END_SEQ - 1 };
-        self.ports.note_progress(self.fan_in.frontier().min(limit));
+        self.ports.note_progress(self.fan_in.frontier());
         drained.taken + drained.signals
     }
 }

@@ -1,0 +1,180 @@
+//! The operators in front of a window, one row at a time. A row passes them by reference; only an operator that makes a new
+//! row makes one.
+
+use crate::event::Row;
+use crate::vpl::plan::{OpPlan, Plan, StreamPlan};
+
+use super::distinct::Distinct;
+use super::emit::Mark;
+use super::env::Env;
+use super::error::{CompileError, Failure};
+use super::expr::Compiler;
+use super::filter::Filter;
+use super::limit::Limit;
+use super::limits::Limits;
+use super::log::Log;
+use super::partition_by::PartitionBy;
+use super::process::Process;
+use super::project::Project;
+use super::replace::Replace;
+
+/// An operator that takes rows one by one.
+#[derive(Debug)]
+pub(super) enum RowOp {
+    Filter(Filter),
+    Project(Project),
+    Replace(Replace),
+    PartitionBy(PartitionBy),
+    Distinct(Distinct),
+    Limit(Limit),
+    Log(Log),
+    Process(Process),
+}
+
+/// What stands behind the last operator: a window, or the way out.
+pub(super) trait Next {
+    fn take(&mut self, row: &Row, env: &mut Env) -> Result<(), Failure>;
+}
+
+/// What compiling an operator needs to know of its stream.
+#[derive(Debug)]
+pub(super) struct Place<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) stream: &'a StreamPlan,
+    pub(super) limits: &'a Limits,
+    pub(super) mark: Mark,
+}
+
+impl Place<'_> {
+    /// How many slots a `.process` gives its rows: the stream's, where nothing behind it makes other rows.
+    pub(super) fn process_slots(&self, rest: &[OpPlan]) -> usize {
+        let remade = rest.iter().any(|op| {
+            matches!(
+                op,
+                OpPlan::Project { .. }
+                    | OpPlan::Replace { .. }
+                    | OpPlan::Aggregate(_)
+                    | OpPlan::Process { .. }
+            )
+        });
+        let shape = self.plan.shapes.get(self.stream.shape);
+        if remade { 0 } else { shape.map_or(0, |shape| usize::from(shape.slots)) }
+    }
+}
+
+/// The chain of a stream.
+#[derive(Debug)]
+pub(super) struct Chain {
+    ops: Vec<RowOp>,
+    pub(super) partitioned: bool,
+    /// Whether rows that leave it are made by it; else they are those that came in.
+    pub(super) makes_rows: bool,
+}
+
+impl Chain {
+    pub(super) fn compile(place: &Place<'_>, compiler: &Compiler<'_>) -> Result<Self, CompileError> {
+        let mut chain = Self { ops: Vec::new(), partitioned: false, makes_rows: false };
+        let plans = &place.stream.before;
+        for (at, plan) in plans.iter().enumerate() {
+            let op = match plan {
+                OpPlan::Where(condition) => RowOp::Filter(Filter::compile(condition, compiler)?),
+                OpPlan::Project { verb, fields, slots } => {
+                    chain.makes_rows = true;
+                    RowOp::Project(Project::compile(verb, fields, *slots, place.mark, compiler)?)
+                }
+                OpPlan::Replace { value, fields, rest, slots } => {
+                    chain.makes_rows = true;
+                    RowOp::Replace(Replace::compile(value, fields, *rest, *slots, place.mark, compiler)?)
+                }
+                OpPlan::PartitionBy(key) => {
+                    chain.partitioned = true;
+                    RowOp::PartitionBy(PartitionBy::compile(key, compiler)?)
+                }
+                OpPlan::Distinct(by) => RowOp::Distinct(Distinct::compile(
+                    by,
+                    chain.partitioned,
+                    place.limits.max_distinct,
+                    compiler,
+                )?),
+                OpPlan::Limit(max) => {
+                    RowOp::Limit(Limit::new(*max, chain.partitioned, place.limits.max_partitions))
+                }
+                OpPlan::Log(log) => RowOp::Log(Log::compile(log, compiler)?),
+                OpPlan::Process { call, emits } => {
+                    chain.makes_rows = true;
+                    let slots = place.process_slots(&plans[at + 1..]);
+                    RowOp::Process(Process::compile(call, emits, slots, place.mark.rank, compiler)?)
+                }
+                OpPlan::Aggregate(_) => return Err(compiler.error("`.aggregate` needs a window before it")),
+                OpPlan::OrderBy(_) => return Err(compiler.error("`.order_by` needs a window before it")),
+            };
+            chain.ops.push(op);
+        }
+        Ok(chain)
+    }
+
+    /// Sends `row` through all operators.
+    #[inline]
+    pub(super) fn run(&mut self, row: &Row, env: &mut Env, next: &mut impl Next) -> Result<(), Failure> {
+        run(&mut self.ops, row, env, next)
+    }
+
+    /// Keys that its operators remember.
+    pub(super) fn keys(&self) -> usize {
+        let keys = self.ops.iter().map(|op| match op {
+            RowOp::Limit(limit) => limit.keys(),
+            _ => 0,
+        });
+        keys.max().unwrap_or(0)
+    }
+
+    /// Values that `.distinct` remembers.
+    pub(super) fn remembered(&self) -> usize {
+        let values = self.ops.iter().map(|op| match op {
+            RowOp::Distinct(distinct) => distinct.len(),
+            _ => 0,
+        });
+        values.sum()
+    }
+}
+
+fn run(mut ops: &mut [RowOp], row: &Row, env: &mut Env, next: &mut impl Next) -> Result<(), Failure> {
+    while let Some((op, rest)) = ops.split_first_mut() {
+        let passes = match op {
+            RowOp::Filter(filter) => filter.keeps(row, env).map_err(|fault| fault.at("where"))?,
+            RowOp::Project(project) => {
+                let made = project.make(row, env).map_err(|fault| fault.at(project.verb))?;
+                return run(rest, &made, env, next);
+            }
+            RowOp::Replace(replace) => {
+                let made = replace.make(row, env).map_err(|fault| fault.at("map"))?;
+                return run(rest, &made, env, next);
+            }
+            RowOp::PartitionBy(by) => {
+                env.key = by.key(row, env).map_err(|fault| fault.at("partition_by"))?;
+                true
+            }
+            RowOp::Distinct(distinct) => distinct.is_first(row, env).map_err(|fault| fault.at("distinct"))?,
+            RowOp::Limit(limit) => limit.passes(&env.key).map_err(|fault| fault.at("limit"))?,
+            RowOp::Log(log) => log.write(row, env).map(|()| true).map_err(|fault| fault.at(log.verb))?,
+            RowOp::Process(process) => {
+                process.run(row, env).map_err(|fault| fault.at("process"))?;
+                return run_emitted(rest, env, next);
+            }
+        };
+        if !passes {
+            return Ok(());
+        }
+        ops = rest;
+    }
+    next.take(row, env)
+}
+
+/// Sends on what a function has emitted.
+fn run_emitted(ops: &mut [RowOp], env: &mut Env, next: &mut impl Next) -> Result<(), Failure> {
+    let mut rows = std::mem::take(&mut env.emitted);
+    let result = rows.iter().try_for_each(|row| run(ops, row, env, next));
+    rows.clear();
+    env.emitted = rows;
+    result
+}

@@ -1,0 +1,77 @@
+//! `.distinct(e)`: the first row of each value: per key, and behind a window, of each window. Without a window everything is
+//! remembered, up to a bound. Values are compared as keys are: numbers by value, no value like null (D16).
+
+use hashbrown::HashTable;
+
+use crate::event::order::{key_eq, key_hash};
+use crate::event::{Row, Value};
+use crate::vpl::plan;
+
+use super::env::Env;
+use super::error::{CompileError, Fault};
+use super::expr::{Compiler, Expr};
+
+#[derive(Debug)]
+pub(super) struct Distinct {
+    /// What is compared; all fields, where this is empty.
+    by: Vec<Expr>,
+    partitioned: bool,
+    seen: HashTable<Seen>,
+    limit: usize,
+    /// The values of the row under way, the key in front.
+    values: Vec<Value>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    hash: u64,
+    values: Box<[Value]>,
+}
+
+impl Distinct {
+    pub(super) fn compile(
+        by: &[plan::Expr],
+        partitioned: bool,
+        limit: usize,
+        compiler: &Compiler<'_>,
+    ) -> Result<Self, CompileError> {
+        let by = by.iter().map(|by| compiler.expr(by)).collect::<Result<_, _>>()?;
+        Ok(Self { by, partitioned, seen: HashTable::new(), limit, values: Vec::new() })
+    }
+
+    /// Whether `row` is the first with its values.
+    pub(super) fn is_first(&mut self, row: &Row, env: &mut Env) -> Result<bool, Fault> {
+        self.values.clear();
+        if self.partitioned {
+            self.values.push(env.key.clone());
+        }
+        if self.by.is_empty() {
+            self.values.extend_from_slice(row.values());
+        }
+        for by in &self.by {
+            self.values.push(by.eval(row, env)?);
+        }
+        let hash = self.values.iter().fold(0, |hash: u64, value| hash.rotate_left(23) ^ key_hash(value));
+        let values = &self.values;
+        let same =
+            |seen: &Seen| seen.hash == hash && seen.values.iter().zip(values).all(|(a, b)| key_eq(a, b));
+        if self.seen.find(hash, same).is_some() {
+            return Ok(false);
+        }
+        if self.seen.len() >= self.limit {
+            return Err(Fault::Distinct(self.limit));
+        }
+        self.seen.insert_unique(hash, Seen { hash, values: values.as_slice().into() }, |seen| seen.hash);
+        Ok(true)
+    }
+
+    /// Starts anew: for the next window.
+    pub(super) fn reset(&mut self) {
+        self.seen.clear();
+    }
+
+    /// How many values it remembers.
+    pub(super) fn len(&self) -> usize {
+        self.seen.len()
+    }
+}

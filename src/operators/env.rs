@@ -1,0 +1,167 @@
+//! What the streams of one context share while they run: `var`s, the stack of locals, the key and the window at hand, and
+//! the log. One thread owns it, and lends it to one stream at a time.
+
+use std::fmt;
+
+use crate::event::{Row, Value};
+use crate::vpl::plan::Plan;
+
+use super::error::{CompileError, Fault};
+use super::expr::Compiler;
+use super::limits::Limits;
+
+/// A line that `.print`, `.log`, `.tap` or `print(x)` writes.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct LogLine {
+    /// The stream; empty where a global's value prints.
+    pub stream: String,
+    /// `print`, `log` or `tap`.
+    pub verb: &'static str,
+    /// `info` where the program says nothing else.
+    pub level: String,
+    /// Event time.
+    pub time_ns: i64,
+    /// What is written, with names where the program gives them.
+    pub parts: Vec<(Option<String>, Value)>,
+}
+
+/// Takes the lines; must not block the thread that calls it.
+pub type LogSink = Box<dyn FnMut(LogLine) + Send>;
+
+/// The surroundings of a context's streams.
+pub struct Env {
+    /// No event's time moves a watermark beyond this; `i64::MAX` where nothing holds it back. A merge of rings sets it to
+    /// the least that its rings have reached.
+    pub time_limit_ns: i64,
+    /// The clock, live; `None` in replay, where `now()` is the time of the event.
+    pub clock_ns: Option<i64>,
+    /// Values of `let`, `const` and `var` by index.
+    pub(super) globals: Vec<Value>,
+    /// Locals of all calls under way, one call's behind another's; the current one's start at `frame`.
+    pub(super) locals: Vec<Value>,
+    pub(super) frame: usize,
+    /// Arguments of the built-in functions under way.
+    pub(super) arguments: Vec<Value>,
+    /// Results of the accumulators of the aggregate under way.
+    pub(super) finished: Vec<Value>,
+    /// Rows that functions have emitted for the `.process` under way.
+    pub(super) emitted: Vec<Row>,
+    /// The current key.
+    pub(super) key: Value,
+    /// The window whose rows are under way.
+    pub(super) window: Bounds,
+    /// Calls under way, and the levels of statements and expressions that they nest.
+    pub(super) depth: usize,
+    pub(super) nesting: usize,
+    pub(super) steps_left: u64,
+    pub(super) limits: Limits,
+    /// Set by an expression that failed; taken by whoever evaluated it.
+    pub(super) fault: Option<Fault>,
+    log: Option<LogSink>,
+}
+
+/// The bounds of a window and the time of what leaves it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(clippy::struct_field_names)] // units last, in all three
+pub(super) struct Bounds {
+    pub(super) start_ns: i64,
+    pub(super) end_ns: i64,
+    pub(super) result_ns: i64,
+}
+
+impl Env {
+    /// Evaluates the plan's globals, in order.
+    pub fn new(plan: &Plan, limits: &Limits) -> Result<Self, CompileError> {
+        let mut env = Self { limits: *limits, ..Self::bare() };
+        // A later value may call a function that reads an earlier one, so functions see the globals as they are by then.
+        let compiler = Compiler::for_globals(plan);
+        let nothing = Row::new(0, 0, 0);
+        for global in &plan.globals {
+            let place = || format!("global {}", global.name);
+            let value =
+                compiler.expr(&global.value).map_err(|error| CompileError::new(place(), error.message))?;
+            let value = value
+                .eval(&nothing, &mut env)
+                .map_err(|fault| CompileError::new(place(), fault.to_string()))?;
+            env.globals.push(value);
+        }
+        Ok(env)
+    }
+
+    /// Surroundings without globals, for what needs none.
+    pub(super) fn bare() -> Self {
+        Self {
+            time_limit_ns: i64::MAX,
+            clock_ns: None,
+            globals: Vec::new(),
+            locals: Vec::new(),
+            frame: 0,
+            arguments: Vec::new(),
+            finished: Vec::new(),
+            emitted: Vec::new(),
+            key: Value::Null,
+            window: Bounds::default(),
+            depth: 0,
+            nesting: 0,
+            steps_left: 0,
+            limits: Limits::default(),
+            fault: None,
+            log: None,
+        }
+    }
+
+    /// Sends log lines to `sink`; without one they go nowhere.
+    pub fn set_log(&mut self, sink: LogSink) {
+        self.log = Some(sink);
+    }
+
+    /// Whether somebody takes log lines.
+    pub(super) fn has_log(&self) -> bool {
+        self.log.is_some()
+    }
+
+    /// Hands a line to the log.
+    pub(super) fn write_log(&mut self, line: LogLine) {
+        if let Some(sink) = &mut self.log {
+            sink(line);
+        }
+    }
+
+    /// Reserves `locals` for the expression that `run` evaluates, and gives back its failure, if it fails.
+    pub(super) fn guarded<R>(&mut self, locals: usize, run: impl FnOnce(&mut Self) -> R) -> Result<R, Fault> {
+        let base = self.locals.len();
+        let frame = std::mem::replace(&mut self.frame, base);
+        self.locals.resize(base + locals, Value::Missing);
+        self.steps_left = self.limits.max_call_steps;
+        let result = run(self);
+        self.locals.truncate(base);
+        self.frame = frame;
+        match self.fault.take() {
+            None => Ok(result),
+            Some(fault) => Err(fault),
+        }
+    }
+
+    /// Takes a step; false where there is none left, or something has failed already.
+    #[inline]
+    pub(super) fn step(&mut self) -> bool {
+        if self.steps_left == 0 {
+            self.fault.get_or_insert(Fault::CallSteps(self.limits.max_call_steps));
+        } else {
+            self.steps_left -= 1;
+        }
+        self.fault.is_none()
+    }
+}
+
+impl fmt::Debug for Env {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Env")
+            .field("time_limit_ns", &self.time_limit_ns)
+            .field("globals", &self.globals)
+            .field("key", &self.key)
+            .field("window", &self.window)
+            .finish_non_exhaustive()
+    }
+}

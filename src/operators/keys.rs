@@ -1,0 +1,171 @@
+//! State per key. A key whose state is idle (nothing open, nothing to remember) may be forgotten; that happens in sweeps, when
+//! the table would have to grow, so that known keys cost one look-up and no allocation.
+
+use hashbrown::HashTable;
+
+use crate::event::Value;
+use crate::event::order::{key_eq, key_hash};
+
+use super::error::Fault;
+
+/// A map from keys to states; a state is found again by its number as long as it isn't idle.
+#[derive(Debug)]
+pub(super) struct Keys<S> {
+    table: HashTable<Place>,
+    entries: Vec<Entry<S>>,
+    /// Numbers of entries that are free; their states are idle, and keep their memory for the next key.
+    free: Vec<u32>,
+    /// How many states may have become idle since the last sweep.
+    maybe_idle: usize,
+    limit: usize,
+    partitioned: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Entry<S> {
+    pub(super) key: Value,
+    pub(super) state: S,
+}
+
+/// The hash stands beside the number, so that growing and most look-ups that find nothing touch no entry.
+#[derive(Debug)]
+struct Place {
+    hash: u64,
+    entry: u32,
+}
+
+impl<S: Default> Keys<S> {
+    /// For at most `limit` keys; for the one key null, where the stream is not partitioned.
+    pub(super) fn new(partitioned: bool, limit: usize) -> Self {
+        let entries =
+            if partitioned { Vec::new() } else { vec![Entry { key: Value::Null, state: S::default() }] };
+        let (table, free) = (HashTable::new(), Vec::new());
+        Self { table, entries, free, maybe_idle: 0, limit: limit.min(u32::MAX as usize), partitioned }
+    }
+
+    /// The number of the entry of `key`; a new one, where the key is unknown.
+    #[inline]
+    pub(super) fn find_or_insert(&mut self, key: &Value, idle: impl Fn(&S) -> bool) -> Result<usize, Fault> {
+        if !self.partitioned {
+            return Ok(0);
+        }
+        let hash = key_hash(key);
+        let entries = &self.entries;
+        let found = self.table.find(hash, |place| {
+            place.hash == hash
+                && entries.get(place.entry as usize).is_some_and(|entry| key_eq(&entry.key, key))
+        });
+        match found {
+            Some(place) => Ok(place.entry as usize),
+            None => self.insert(hash, key, idle),
+        }
+    }
+
+    #[inline(never)]
+    fn insert(&mut self, hash: u64, key: &Value, idle: impl Fn(&S) -> bool) -> Result<usize, Fault> {
+        // A sweep looks at every key, so it must have enough to find: then it costs a constant per forgotten key.
+        let len = self.table.len();
+        if len == self.table.capacity() && self.maybe_idle * 4 >= len
+            || len >= self.limit && self.maybe_idle * 16 >= len
+        {
+            self.sweep(idle);
+        }
+        if self.table.len() >= self.limit {
+            return Err(Fault::Partitions(self.limit));
+        }
+        let key = key.clone();
+        let entry = if let Some(free) = self.free.pop() {
+            self.entries[free as usize].key = key;
+            free
+        } else {
+            self.entries.push(Entry { key, state: S::default() });
+            (self.entries.len() - 1) as u32
+        };
+        self.table.insert_unique(hash, Place { hash, entry }, |place| place.hash);
+        Ok(entry as usize)
+    }
+
+    fn sweep(&mut self, idle: impl Fn(&S) -> bool) {
+        self.maybe_idle = 0;
+        let (entries, free) = (&mut self.entries, &mut self.free);
+        self.table.retain(|place| {
+            let entry = &mut entries[place.entry as usize];
+            let forget = idle(&entry.state);
+            if forget {
+                entry.key = Value::Missing;
+                free.push(place.entry);
+            }
+            !forget
+        });
+        // Room for as many again, so that the next sweep is far away.
+        let len = self.table.len();
+        self.table.reserve(len.max(8), |place| place.hash);
+    }
+
+    /// Says that a state may have become idle.
+    #[inline]
+    pub(super) fn note_idle(&mut self) {
+        self.maybe_idle += 1;
+    }
+
+    /// An entry by its number.
+    #[inline]
+    pub(super) fn entry(&mut self, number: usize) -> &mut Entry<S> {
+        &mut self.entries[number]
+    }
+
+    /// The key of an entry.
+    #[inline]
+    pub(super) fn key(&self, number: usize) -> &Value {
+        &self.entries[number].key
+    }
+
+    /// The state of an entry.
+    #[inline]
+    pub(super) fn state(&self, number: usize) -> &S {
+        &self.entries[number].state
+    }
+
+    /// Numbers of entries that are in use, in no order.
+    pub(super) fn numbers(&self) -> Vec<usize> {
+        if self.partitioned { self.table.iter().map(|place| place.entry as usize).collect() } else { vec![0] }
+    }
+
+    /// How many keys have an entry.
+    pub(super) fn len(&self) -> usize {
+        if self.partitioned { self.table.len() } else { 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn idle_keys_make_room_for_new_ones() {
+        let mut keys = Keys::<bool>::new(true, 4);
+        let idle = |live: &bool| !live;
+        for key in 0..1000 {
+            let number = keys.find_or_insert(&Value::Int(key), idle).expect("idle keys are forgotten");
+            keys.entry(number).state = true;
+            keys.entry(number).state = false;
+            keys.note_idle();
+        }
+        assert!(keys.entries.len() <= 4);
+    }
+
+    #[test]
+    fn live_keys_are_never_forgotten() {
+        let mut keys = Keys::<Option<i64>>::new(true, 100);
+        for key in 0..100 {
+            let number = keys.find_or_insert(&Value::Int(key), Option::is_none).unwrap();
+            keys.entry(number).state = Some(key);
+            keys.note_idle();
+        }
+        assert_eq!(keys.find_or_insert(&Value::Int(100), Option::is_none), Err(Fault::Partitions(100)));
+        for key in 0..100 {
+            let number = keys.find_or_insert(&Value::Float(key as f64), Option::is_none).unwrap();
+            assert_eq!(*keys.state(number), Some(key));
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! `.limit(n)`: the first n rows: of the stream, per key if it is partitioned; behind a window, of each window.
+
+use crate::event::Value;
+
+use super::error::Fault;
+use super::keys::Keys;
+
+#[derive(Debug)]
+pub(super) struct Limit {
+    max: u64,
+    seen: Keys<u64>,
+    max_keys: usize,
+    partitioned: bool,
+}
+
+impl Limit {
+    pub(super) fn new(max: u64, partitioned: bool, max_keys: usize) -> Self {
+        Self { max, seen: Keys::new(partitioned, max_keys), max_keys, partitioned }
+    }
+
+    /// Whether one more row with `key` passes.
+    #[inline]
+    pub(super) fn passes(&mut self, key: &Value) -> Result<bool, Fault> {
+        let number = self.seen.find_or_insert(key, |_| false)?;
+        let seen = &mut self.seen.entry(number).state;
+        let passes = *seen < self.max;
+        *seen += u64::from(passes);
+        Ok(passes)
+    }
+
+    /// Starts anew: for the next window.
+    pub(super) fn reset(&mut self) {
+        self.seen = Keys::new(self.partitioned, self.max_keys);
+    }
+
+    /// How many keys it remembers.
+    pub(super) fn keys(&self) -> usize {
+        self.seen.len()
+    }
+}

@@ -1,0 +1,376 @@
+//! A stream at run time: source, chain, window, and what is behind the window.
+//!
+//! On an event the watermark moves first; what it closes is emitted; then the event is processed (D3). The watermark is the
+//! largest time seen (but no more than `Env::time_limit_ns`) less `out_of_order`, and counts every event that reaches the stream, also one
+//! that a filter then drops (D1). A stream in which nothing depends on it does not keep one.
+
+use crate::event::Row;
+use crate::vpl::plan::{InputPlan, Plan, SourcePlan};
+
+use super::behind::Behind;
+use super::chain::{Chain, Next, Place};
+use super::emit::{Cause, Emit, Mark};
+use super::env::Env;
+use super::error::{CompileError, Failure, OperatorError};
+use super::expr::Compiler;
+use super::filter::Filter;
+use super::join::Join;
+use super::limits::Limits;
+use super::remap::Remap;
+use super::window::Windows;
+
+/// What a stream has done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StreamStats {
+    /// Events that reached it.
+    pub events_in: u64,
+    /// Events dropped because all their windows were closed.
+    pub late: u64,
+    /// Rows that left it.
+    pub rows_out: u64,
+    /// Events on which an operator failed.
+    pub failed: u64,
+    /// Keys that it holds state for.
+    pub keys: usize,
+    /// Rows in open windows (and values that aggregates keep), and rows that a join remembers.
+    pub window_rows: usize,
+    /// Values that `.distinct` remembers.
+    pub distinct_values: usize,
+}
+
+/// A stream of a plan, compiled.
+#[derive(Debug)]
+pub struct StreamRuntime {
+    name: String,
+    source: Source,
+    chain: Chain,
+    windows: Option<Windows>,
+    behind: Behind,
+    out_of_order_ns: i64,
+    /// Whether anything depends on the watermark.
+    timed: bool,
+    largest_ns: i64,
+    watermark_ns: i64,
+    mark: Mark,
+    events_in: u64,
+    late: u64,
+    rows_out: u64,
+    failed: u64,
+}
+
+#[derive(Debug)]
+enum Source {
+    Inputs(Vec<Input>),
+    Join(Join),
+}
+
+/// A name that the stream takes.
+#[derive(Debug)]
+struct Input {
+    filter: Option<Filter>,
+    remap: Option<Remap>,
+    name: usize,
+}
+
+impl StreamRuntime {
+    /// Compiles the stream with index `stream`.
+    pub fn compile(plan: &Plan, stream: usize, limits: &Limits) -> Result<Self, CompileError> {
+        let env = Env::new(plan, limits)?;
+        let Some(stream_plan) = plan.streams.get(stream) else {
+            return Err(CompileError::new(format!("stream {stream}"), "the plan has no such stream"));
+        };
+        let name = stream_plan.name.clone();
+        let compiler = Compiler::for_stream(plan, &env.globals, &name);
+        let type_id = plan.names.iter().position(|candidate| candidate.name == name);
+        let mark = Mark {
+            type_id: type_id.map_or(u32::MAX, |id| id as u32),
+            rank: u16::try_from(stream + 1)
+                .map_err(|_| compiler.error("there are more than 65,534 streams"))?,
+        };
+        let place = Place { plan, stream: stream_plan, limits, mark };
+        let source = match &stream_plan.source {
+            SourcePlan::Join(join) => Source::Join(Join::compile(join, mark, limits, &compiler)?),
+            source => {
+                let inputs = source.inputs().iter().map(|input| Input::compile(input, &compiler));
+                Source::Inputs(inputs.collect::<Result<_, _>>()?)
+            }
+        };
+        let mut chain = Chain::compile(&place, &compiler)?;
+        chain.makes_rows |= matches!(source, Source::Join(_));
+        let mut behind = Behind::compile(&place, &compiler)?;
+        let windows = stream_plan.window.as_ref().map(|window| {
+            Windows::compile(window, stream_plan, chain.partitioned, limits, &mut behind, &compiler)
+        });
+        let windows = windows.transpose()?;
+        if windows.is_none() && !stream_plan.after.is_empty() {
+            return Err(compiler.error("operators behind a window need one"));
+        }
+        let timed = matches!(source, Source::Join(_)) || windows.as_ref().is_some_and(Windows::is_timed);
+        Ok(Self {
+            name,
+            source,
+            chain,
+            windows,
+            behind,
+            out_of_order_ns: stream_plan.out_of_order_ns,
+            timed,
+            largest_ns: i64::MIN,
+            watermark_ns: i64::MIN,
+            mark,
+            events_in: 0,
+            late: 0,
+            rows_out: 0,
+            failed: 0,
+        })
+    }
+
+    /// The stream's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its rank: what its rows carry.
+    pub fn rank(&self) -> u16 {
+        self.mark.rank
+    }
+
+    /// The first input that takes the name with this index. An event is to be given to a stream once, at this input: where other
+    /// inputs take the same name, the stream sees to them itself.
+    pub fn input_of(&self, name: usize) -> Option<usize> {
+        match &self.source {
+            Source::Inputs(inputs) => inputs.iter().position(|input| input.name == name),
+            Source::Join(join) => join.input_of(name),
+        }
+    }
+
+    /// Whether time alone can make it emit: whether [`StreamRuntime::on_clock`] is worth calling.
+    pub fn is_timed(&self) -> bool {
+        self.timed
+    }
+
+    /// Takes an event at `input` (see [`StreamRuntime::input_of`]), in the layout of the name.
+    ///
+    /// An error says that an operator failed on it, or on what it made leave a window. The stream can go on; what has
+    /// been emitted before the failure stays emitted.
+    #[inline]
+    pub fn on_row(
+        &mut self,
+        input: usize,
+        row: &Row,
+        env: &mut Env,
+        out: &mut impl Emit,
+    ) -> Result<(), OperatorError> {
+        self.events_in += 1;
+        let moved = if self.timed { self.move_time(row.time_ns(), Cause::of(row), env, out) } else { Ok(()) };
+        let taken = self.take(input, row, env, out);
+        match moved.and(taken) {
+            Ok(()) => Ok(()),
+            Err(failure) => Err(self.failed(failure)),
+        }
+    }
+
+    /// Moves the watermark as an event of the time `now_ns` would, live: closes what has been waiting for it. What comes out
+    /// carries the sequence number `seq`.
+    pub fn on_clock(
+        &mut self,
+        now_ns: i64,
+        seq: u64,
+        env: &mut Env,
+        out: &mut impl Emit,
+    ) -> Result<(), OperatorError> {
+        if !self.timed {
+            return Ok(());
+        }
+        let moved = self.move_time(now_ns, Cause { seq, stamp: 0 }, env, out);
+        moved.map_err(|failure| self.failed(failure))
+    }
+
+    /// The end of the input: closes all that is open. What comes out carries the sequence number `seq`.
+    pub fn flush(&mut self, seq: u64, env: &mut Env, out: &mut impl Emit) -> Result<(), OperatorError> {
+        let cause = Cause { seq, stamp: 0 };
+        let (source, mut through) = self.split(out);
+        let mut result = match source {
+            Source::Join(join) => join.advance(i64::MAX, cause, env, &mut through),
+            Source::Inputs(_) => Ok(()),
+        };
+        if let Some(windows) = &mut self.windows {
+            result = result.and(windows.flush(cause, &mut self.behind, env, out));
+        }
+        result.map_err(|failure| self.failed(failure))
+    }
+
+    /// The watermark; `i64::MIN` before the first event, and always where nothing depends on it.
+    pub fn watermark_ns(&self) -> i64 {
+        self.watermark_ns
+    }
+
+    /// What it has done so far.
+    pub fn stats(&self) -> StreamStats {
+        let (join_rows, join_late) = match &self.source {
+            Source::Join(join) => (join.len(), join.late()),
+            Source::Inputs(_) => (0, 0),
+        };
+        StreamStats {
+            events_in: self.events_in,
+            late: self.late + join_late,
+            rows_out: self.rows_out + self.behind.rows_out(),
+            failed: self.failed,
+            keys: self.chain.keys().max(self.windows.as_ref().map_or(0, Windows::keys)),
+            window_rows: self.behind.held() + join_rows,
+            distinct_values: self.chain.remembered(),
+        }
+    }
+
+    #[cold]
+    fn failed(&mut self, failure: Failure) -> OperatorError {
+        self.failed += 1;
+        OperatorError {
+            stream: self.name.clone(),
+            operator: failure.operator,
+            message: failure.fault.to_string(),
+        }
+    }
+
+    #[inline]
+    fn move_time(
+        &mut self,
+        time_ns: i64,
+        cause: Cause,
+        env: &mut Env,
+        out: &mut impl Emit,
+    ) -> Result<(), Failure> {
+        self.largest_ns = self.largest_ns.max(time_ns);
+        let watermark_ns = self.largest_ns.min(env.time_limit_ns).saturating_sub(self.out_of_order_ns);
+        if watermark_ns <= self.watermark_ns {
+            return Ok(());
+        }
+        let mut result = Ok(());
+        // What a join lets go of was there before the watermark moved, so it enters the window before that.
+        if let (Source::Join(join), mut through) = self.split(out)
+            && join.due_ns() <= watermark_ns
+        {
+            result = join.advance(watermark_ns, cause, env, &mut through);
+        }
+        self.watermark_ns = watermark_ns;
+        if let Some(windows) = &mut self.windows
+            && windows.due_ns() <= watermark_ns
+        {
+            result = result.and(windows.advance(watermark_ns, cause, &mut self.behind, env, out));
+        }
+        result
+    }
+
+    #[inline]
+    fn take(&mut self, input: usize, row: &Row, env: &mut Env, out: &mut impl Emit) -> Result<(), Failure> {
+        let watermark_ns = self.watermark_ns;
+        let (source, mut through) = self.split(out);
+        let inputs = match source {
+            Source::Inputs(inputs) => inputs,
+            Source::Join(join) => return join.take(input, row, watermark_ns, env, &mut through),
+        };
+        let Some(first) = inputs.get(input) else { return Ok(()) };
+        let mut accepts = first.accepts(row, env)?;
+        let mut accepting = first;
+        if !accepts {
+            // Another branch may take the same name (D22).
+            for other in inputs[input + 1..].iter().filter(|other| other.name == first.name) {
+                accepts = other.accepts(row, env)?;
+                if accepts {
+                    accepting = other;
+                    break;
+                }
+            }
+            if !accepts {
+                return Ok(());
+            }
+        }
+        match &accepting.remap {
+            None => through.run(row, env),
+            Some(remap) => {
+                let remapped = remap.apply(row);
+                through.run(&remapped, env)
+            }
+        }
+    }
+
+    /// The source, and the rest of the stream as something that rows can be sent through.
+    #[inline]
+    fn split<'a, E: Emit>(&'a mut self, out: &'a mut E) -> (&'a mut Source, Through<'a, E>) {
+        let end = End {
+            windows: self.windows.as_mut(),
+            behind: &mut self.behind,
+            watermark_ns: self.watermark_ns,
+            late: &mut self.late,
+            rows_out: &mut self.rows_out,
+            mark: (!self.chain.makes_rows).then_some(self.mark),
+            out,
+        };
+        (&mut self.source, Through { chain: &mut self.chain, end })
+    }
+}
+
+impl Input {
+    fn compile(plan: &InputPlan, compiler: &Compiler<'_>) -> Result<Self, CompileError> {
+        Ok(Self {
+            filter: plan.filter.as_ref().map(|filter| Filter::compile(filter, compiler)).transpose()?,
+            remap: plan.remap.as_ref().map(Remap::new),
+            name: plan.name,
+        })
+    }
+
+    #[inline]
+    fn accepts(&self, row: &Row, env: &mut Env) -> Result<bool, Failure> {
+        match &self.filter {
+            None => Ok(true),
+            Some(filter) => filter.keeps(row, env).map_err(|fault| fault.at("where")),
+        }
+    }
+}
+
+/// A stream without its source.
+pub(super) struct Through<'a, E> {
+    chain: &'a mut Chain,
+    end: End<'a, E>,
+}
+
+impl<E: Emit> Through<'_, E> {
+    /// Sends a row through.
+    #[inline]
+    pub(super) fn run(&mut self, row: &Row, env: &mut Env) -> Result<(), Failure> {
+        self.chain.run(row, env, &mut self.end)
+    }
+}
+
+/// Where the chain ends: in the window, or outside.
+struct End<'a, E> {
+    windows: Option<&'a mut Windows>,
+    behind: &'a mut Behind,
+    watermark_ns: i64,
+    late: &'a mut u64,
+    rows_out: &'a mut u64,
+    /// What to put on rows that the chain has not made.
+    mark: Option<Mark>,
+    out: &'a mut E,
+}
+
+impl<E: Emit> Next for End<'_, E> {
+    #[inline]
+    fn take(&mut self, row: &Row, env: &mut Env) -> Result<(), Failure> {
+        if let Some(windows) = &mut self.windows {
+            let taken = windows.take(row, self.watermark_ns, self.behind, env, self.out)?;
+            *self.late += u64::from(!taken);
+            return Ok(());
+        }
+        *self.rows_out += 1;
+        match self.mark {
+            None => self.out.emit(row),
+            Some(mark) => {
+                let mut row = row.clone();
+                mark.put(&mut row);
+                self.out.emit(&row);
+            }
+        }
+        Ok(())
+    }
+}

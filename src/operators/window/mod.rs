@@ -1,0 +1,170 @@
+//! Windows: which rows belong together, and when they are complete. What becomes of them then is not a window's business
+//! (see `behind`).
+//!
+//! The watermark closes windows of time and sessions; each kind keeps an index of what closes next, so that an event which closes
+//! nothing costs one comparison. Whatever closes at once comes out by (end, key ascending). A failure on the way out of one
+//! window doesn't keep the others from closing; the first is reported.
+
+mod count;
+mod first_event;
+mod session;
+mod time;
+
+use crate::event::Row;
+use crate::vpl::plan::{StreamPlan, WindowPlan};
+
+use super::behind::Behind;
+use super::emit::{Cause, Emit};
+use super::env::Env;
+use super::error::{CompileError, Failure};
+use super::expr::Compiler;
+use super::limits::Limits;
+
+use count::{SlidingCount, TumblingCount};
+use first_event::FirstEvent;
+use session::Sessions;
+use time::TimeWindows;
+
+/// The windows of a stream.
+#[derive(Debug)]
+pub(super) enum Windows {
+    Time(TimeWindows),
+    FirstEvent(FirstEvent),
+    Tumbling(TumblingCount),
+    Sliding(SlidingCount),
+    Session(Sessions),
+}
+
+impl Windows {
+    pub(super) fn compile(
+        plan: &WindowPlan,
+        stream: &StreamPlan,
+        partitioned: bool,
+        limits: &Limits,
+        behind: &mut Behind,
+        compiler: &Compiler<'_>,
+    ) -> Result<Self, CompileError> {
+        let lateness_ns = stream.allowed_lateness_ns;
+        let max_keys = limits.max_partitions;
+        let positive = |ns: i64| {
+            if ns > 0 { Ok(ns) } else { Err(compiler.error("a window must be longer than nothing")) }
+        };
+        Ok(match *plan {
+            WindowPlan::Time { size_ns, slide_ns } => {
+                let (size_ns, slide_ns) = (positive(size_ns)?, positive(slide_ns)?);
+                if slide_ns > size_ns {
+                    return Err(compiler.error("a window must not slide by more than its size"));
+                }
+                if size_ns / slide_ns > time::MAX_OVERLAP {
+                    let most = time::MAX_OVERLAP;
+                    return Err(
+                        compiler.error(format!("an event would be in more than {most} windows at a time"))
+                    );
+                }
+                Self::Time(TimeWindows::new(size_ns, slide_ns, lateness_ns, partitioned, max_keys))
+            }
+            WindowPlan::FirstEvent { size_ns } => {
+                Self::FirstEvent(FirstEvent::new(positive(size_ns)?, lateness_ns, partitioned, max_keys))
+            }
+            WindowPlan::Count { size: 0, .. } | WindowPlan::Count { slide: 0, .. } => {
+                return Err(compiler.error("a window must be longer than nothing"));
+            }
+            WindowPlan::Count { size, slide } if slide > size => {
+                return Err(compiler.error("a window must not slide by more than its size"));
+            }
+            WindowPlan::Count { size, slide } if slide == size => {
+                Self::Tumbling(TumblingCount::new(size, partitioned, max_keys))
+            }
+            WindowPlan::Count { size, slide } => {
+                behind.keep_rows();
+                Self::Sliding(SlidingCount::new(size, slide, partitioned, max_keys))
+            }
+            WindowPlan::Session { gap_ns } => {
+                // Sessions may become one where events come out of order. Accumulators merge, but for some aggregates only rows
+                // know which of two values came first.
+                if !behind.is_order_free() && (stream.out_of_order_ns > 0 || lateness_ns > 0) {
+                    behind.keep_rows();
+                }
+                Self::Session(Sessions::new(positive(gap_ns)?, lateness_ns, partitioned, max_keys))
+            }
+        })
+    }
+
+    /// Whether the watermark means something to it.
+    pub(super) fn is_timed(&self) -> bool {
+        !matches!(self, Self::Tumbling(_) | Self::Sliding(_))
+    }
+
+    /// The least watermark at which something may close.
+    #[inline]
+    pub(super) fn due_ns(&self) -> i64 {
+        match self {
+            Self::Time(windows) => windows.due_ns(),
+            Self::FirstEvent(windows) => windows.due_ns(),
+            Self::Session(windows) => windows.due_ns(),
+            Self::Tumbling(_) | Self::Sliding(_) => i64::MAX,
+        }
+    }
+
+    /// Puts `row`, whose key is in the environment, into its windows. False where it is late.
+    #[inline]
+    pub(super) fn take(
+        &mut self,
+        row: &Row,
+        watermark_ns: i64,
+        behind: &mut Behind,
+        env: &mut Env,
+        out: &mut impl Emit,
+    ) -> Result<bool, Failure> {
+        match self {
+            Self::Tumbling(windows) => windows.take(row, behind, env, out).map(|()| true),
+            Self::Time(windows) => windows.take(row, watermark_ns, behind, env),
+            Self::FirstEvent(windows) => windows.take(row, watermark_ns, behind, env),
+            Self::Sliding(windows) => windows.take(row, behind, env, out).map(|()| true),
+            Self::Session(windows) => windows.take(row, watermark_ns, behind, env),
+        }
+    }
+
+    /// Closes what the watermark has passed.
+    pub(super) fn advance(
+        &mut self,
+        watermark_ns: i64,
+        cause: Cause,
+        behind: &mut Behind,
+        env: &mut Env,
+        out: &mut impl Emit,
+    ) -> Result<(), Failure> {
+        match self {
+            Self::Time(windows) => windows.advance(watermark_ns, cause, behind, env, out),
+            Self::FirstEvent(windows) => windows.advance(watermark_ns, cause, behind, env, out),
+            Self::Session(windows) => windows.advance(watermark_ns, cause, behind, env, out),
+            Self::Tumbling(_) | Self::Sliding(_) => Ok(()),
+        }
+    }
+
+    /// Closes everything: the end of the input.
+    pub(super) fn flush(
+        &mut self,
+        cause: Cause,
+        behind: &mut Behind,
+        env: &mut Env,
+        out: &mut impl Emit,
+    ) -> Result<(), Failure> {
+        match self {
+            Self::Tumbling(windows) => windows.flush(cause, behind, env, out),
+            Self::Sliding(windows) => windows.flush(cause, behind, env, out),
+            timed => timed.advance(i64::MAX, cause, behind, env, out),
+        }
+    }
+
+    /// Keys with state.
+    pub(super) fn keys(&self) -> usize {
+        match self {
+            Self::Time(windows) => windows.keys(),
+            Self::FirstEvent(windows) => windows.keys(),
+            Self::Session(windows) => windows.keys(),
+            Self::Tumbling(windows) => windows.keys(),
+            Self::Sliding(windows) => windows.keys(),
+        }
+    }
+}
