@@ -2,15 +2,17 @@
 //!
 //! Normally everything here is the standard library's. Built with `--cfg loom`, the same names are
 //! [loom](https://docs.rs/loom)'s, so that the sources which ship are the sources which are model-checked
-//! (see `loom-tests/`). Code outside this file must not name `std::sync::atomic`, `std::hint::spin_loop` or
-//! `std::thread::park`; a script checks it.
+//! (see `loom-tests/`). Code outside this module must not name `std::sync::atomic`, `std::hint::spin_loop` or
+//! `std::thread::park`.
+
+mod sleeper;
 
 #[cfg(not(loom))]
 pub use std::{
     hint::spin_loop,
     sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
     sync::{Arc, Mutex, MutexGuard},
-    thread::{JoinHandle, Thread, ThreadId, current, park_timeout, yield_now},
+    thread::{JoinHandle, yield_now},
 };
 
 #[cfg(loom)]
@@ -18,15 +20,10 @@ pub use loom::{
     hint::spin_loop,
     sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
     sync::{Arc, Mutex, MutexGuard},
-    thread::{JoinHandle, Thread, ThreadId, current, yield_now},
+    thread::{JoinHandle, yield_now},
 };
 
-/// Sleeps until unparked. Loom has no clock, so a time limit never runs out there: a wake-up that is lost shows up
-/// as a deadlock instead of being hidden by the limit.
-#[cfg(loom)]
-pub fn park_timeout(_limit: std::time::Duration) {
-    loom::thread::park();
-}
+pub use sleeper::Sleeper;
 
 /// Sleeps for a fixed time.
 #[cfg(not(loom))]
@@ -37,7 +34,7 @@ pub fn sleep(time: std::time::Duration) {
 /// Lets others run: what a sleep amounts to where time doesn't pass.
 #[cfg(loom)]
 pub fn sleep(_time: std::time::Duration) {
-    loom::thread::yield_now();
+    yield_now();
 }
 
 /// The longest thread name that Linux keeps, in bytes; longer ones are cut by [`spawn_named`].

@@ -99,8 +99,9 @@ impl<T: Ordered> Lane<T> {
         *signals += self.skip_progress();
         match self.receiver.peek() {
             Ok(item) if !item.is_progress() => LaneView::Head(Key::of(item)),
-            // Progress that came just now, or the end, is seen by the next look; so this stays bounded.
-            _ => self.position.open(),
+            Err(PopError::Closed) => LaneView::Ended,
+            // Progress that came just now is left to the next look, so that this one stays bounded.
+            Ok(_) | Err(PopError::Empty) => self.position.open(),
         }
     }
 
@@ -359,6 +360,9 @@ impl<T: Ordered> FanIn<T> {
 
     /// Everything with a sequence number up to this one has been taken from every lane: 0 before the first,
     /// `u64::MAX` when all lanes have ended. Meaningful where each lane is in order of its sequence numbers.
+    ///
+    /// A stage that emits something more when its inputs have ended must not announce that sequence number before:
+    /// the frontier can get there first, when those in front of the stage are done.
     pub fn frontier(&self) -> u64 {
         (0..self.lanes.len()).map(|lane| self.lane_progress(lane)).min().unwrap_or(u64::MAX)
     }

@@ -10,36 +10,27 @@
 //! announced.store(true)      W1              publish to the ring        W2
 //! fence(SeqCst)                              fence(SeqCst)
 //! look at the rings          R2              announced.load()           R1
-//! nothing there: sleep                       announced: take it back, unpark
+//! nothing there: sleep                       announced: take it back, rouse
 //! ```
 //!
 //! While nobody sleeps a wake costs that fence and one relaxed load; nothing is written, so the line that holds
 //! the announcement stays shared between all caches.
 //!
 //! States of `announced`: `false`, the sleeper is awake (or has been woken); `true`, it sleeps or is about to.
-//! The sleeper alone sets it; sleeper and wakers clear it, and the one waker whose swap found `true` unparks.
+//! The sleeper alone sets it; sleeper and wakers clear it, and the one waker whose swap found `true` rouses.
+//! Every change is a swap, never a plain store: each then follows the one before it, and no waker can take a `false` of
+//! an earlier round for the latest state.
 
 use std::fmt;
 use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
 
-use crate::sync::{
-    Arc, AtomicBool, Mutex, MutexGuard, Ordering, Thread, ThreadId, current, fence, park_timeout,
-};
+use crate::sync::{Arc, AtomicBool, Ordering, Sleeper, fence};
 
 struct Shared {
     announced: CachePadded<AtomicBool>,
-    /// Whom to unpark. Locked by the sleeper when it sleeps on a thread that it never slept on, and by a waker that
-    /// is about to make a system call anyway; nobody locks it while no thread sleeps.
-    thread: Mutex<Option<Thread>>,
-}
-
-impl Shared {
-    fn thread(&self) -> MutexGuard<'_, Option<Thread>> {
-        // The guarded value is replaced in one assignment, so a panic elsewhere can't have left it half-written.
-        self.thread.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
+    sleeper: Sleeper,
 }
 
 /// The sleeping side. One per worker; [`Parker::waker`] gives its peers what wakes it.
@@ -54,7 +45,6 @@ impl Shared {
 /// ```
 pub struct Parker {
     shared: Arc<Shared>,
-    bound_to: Option<ThreadId>,
 }
 
 /// The waking side: cloneable, usable from any thread.
@@ -66,13 +56,8 @@ pub struct Waker {
 impl Parker {
     /// A parker that belongs to no thread yet; it binds itself to the thread that announces a sleep.
     pub fn new() -> Self {
-        Self {
-            shared: Arc::new(Shared {
-                announced: CachePadded::new(AtomicBool::new(false)),
-                thread: Mutex::new(None),
-            }),
-            bound_to: None,
-        }
+        let announced = CachePadded::new(AtomicBool::new(false));
+        Self { shared: Arc::new(Shared { announced, sleeper: Sleeper::new() }) }
     }
 
     /// A handle that wakes this parker. It stays valid when the parker moves to another thread.
@@ -83,14 +68,10 @@ impl Parker {
     /// Announces a sleep. Between this and [`park`](Self::park) the caller must look at everything that it waits
     /// for once more, and [`cancel`](Self::cancel) if something is there.
     pub fn announce(&mut self) {
-        let thread = current();
-        if self.bound_to != Some(thread.id()) {
-            self.bound_to = Some(thread.id());
-            *self.shared.thread() = Some(thread);
-        }
-        // Relaxed: the thread handle is published by its mutex, and the fence below orders this store before the
+        self.shared.sleeper.settle();
+        // Relaxed: who sleeps was published by the sleeper's lock, and the fence below orders this swap before the
         // caller's reads of its rings.
-        self.shared.announced.store(true, Ordering::Relaxed);
+        self.shared.announced.swap(true, Ordering::Relaxed);
         // Pairs with the fence in `Waker::wake`: either that waker's load sees the store above, or the ring
         // reads that follow here see what it published.
         fence(Ordering::SeqCst);
@@ -98,18 +79,18 @@ impl Parker {
 
     /// Takes the announcement back, because there is work.
     pub fn cancel(&mut self) {
-        // Relaxed: a waker that still reads `true` unparks a thread that is awake, which costs one early return
-        // of a later park and nothing else.
-        self.shared.announced.store(false, Ordering::Relaxed);
+        // Relaxed: a waker that still reads `true` rouses a thread that is awake, which costs one early return of a
+        // later sleep and nothing else.
+        self.shared.announced.swap(false, Ordering::Relaxed);
     }
 
     /// Sleeps until woken or until `limit` has passed; may also return early without a reason. Returns at once if a
     /// waker came since [`announce`](Self::announce).
     pub fn park(&mut self, limit: Duration) {
         // Relaxed: `false` means that a waker took the announcement; what it published is read from the rings
-        // with their own orderings. `true` may be stale, then its unpark makes the park below return.
+        // with their own orderings. `true` may be stale, then its rouse ends the sleep below.
         if self.shared.announced.load(Ordering::Relaxed) {
-            park_timeout(limit);
+            self.shared.sleeper.sleep(limit);
         }
         self.cancel();
     }
@@ -138,10 +119,7 @@ impl Waker {
     fn wake_slow(&self) {
         // Relaxed: the swap only picks the one waker that makes the system call.
         if self.shared.announced.swap(false, Ordering::Relaxed) {
-            let thread = self.shared.thread().clone();
-            if let Some(thread) = thread {
-                thread.unpark();
-            }
+            self.shared.sleeper.rouse();
         }
     }
 }

@@ -168,7 +168,9 @@ impl<T, U: Clone, O: Operator<T, U>> OperatorStage<T, U, O> {
             operator.end(&mut out);
             self.ended = true;
         }
-        self.ports.note_progress(self.fan_in.frontier());
+        // What the operator says at its end is still to come, even if nothing else is.
+        let limit = if self.ended { u64::MAX } else { END_SEQ - 1 };
+        self.ports.note_progress(self.fan_in.frontier().min(limit));
         drained.taken + drained.signals
     }
 }

@@ -1,0 +1,54 @@
+//! The table of models. Each is a closed little program over the shipped sources; loom runs it under every schedule, and
+//! under every value that the memory model lets a load return.
+//!
+//! Every loop is bounded: two threads that poll each other without end would keep loom from ever finishing a
+//! schedule. So both make a fixed number of attempts, one is joined, and the other takes what is left.
+
+mod fifo;
+mod hang_up;
+mod space;
+mod wake;
+
+pub struct Model {
+    pub name: &'static str,
+    /// The number of the claim in `src/ring.rs`.
+    pub claim: u8,
+    /// The most preemptions that are explored per schedule; `None` explores all.
+    pub preemptions: Option<usize>,
+    pub body: fn(),
+}
+
+macro_rules! models {
+    ($($claim:literal $module:ident::$name:ident $($preemptions:literal)?;)*) => {
+        pub const MODELS: &[Model] = &[$(Model {
+            name: stringify!($name),
+            claim: $claim,
+            // The first of: the bound, if one is given; none.
+            preemptions: [$(Some($preemptions),)? None][0],
+            body: $module::$name,
+        }),*];
+    };
+}
+
+models! {
+    1 fifo::single_items_capacity_1;
+    1 fifo::single_items_capacity_2;
+    1 fifo::chunks_capacity_1;
+    1 fifo::chunks_capacity_2;
+    1 fifo::drained_chunks_capacity_1;
+    2 space::freed_by_pop_is_seen_by_push;
+    2 space::freed_by_pop_is_seen_by_slots;
+    2 space::freed_by_commit_is_seen_by_write;
+    2 space::filled_is_seen_by_len;
+    3 hang_up::every_single_item_comes_before_closed;
+    3 hang_up::every_chunk_comes_before_closed;
+    4 hang_up::sender_learns_that_the_receiver_is_gone;
+    4 hang_up::what_is_left_is_counted_and_dropped_once;
+    5 wake::sleeping_receiver_sees_items_and_the_end 3;
+    5 wake::sleeping_receiver_sees_chunks 3;
+    5 wake::sleeping_sender_sees_freed_space 3;
+    5 wake::sleeping_sender_sees_freed_chunks 3;
+    5 wake::sleeping_sender_sees_the_receiver_leave 3;
+    5 wake::both_sleep 3;
+    5 wake::two_senders_wake_one_sleeper 3;
+}
