@@ -11,7 +11,7 @@ use super::super::syntax::{BlockStatement, BlockStatementKind, Expr, ExprKind, L
 use super::{Parsed, Parser, Stop, is_closing};
 
 /// The words that begin a statement of a block.
-const BLOCK_WORDS: [&str; 12] =
+pub(crate) const BLOCK_WORDS: [&str; 12] =
     ["let", "var", "const", "if", "elif", "else", "for", "while", "break", "continue", "return", "emit"];
 
 impl Parser<'_> {
@@ -152,7 +152,7 @@ impl Parser<'_> {
     }
 
     fn block_statement_kind(&mut self) -> Parsed<BlockStatementKind> {
-        if self.peek() == Kind::Name && self.nth(1) == Kind::Assign {
+        if self.at_name_before(Kind::Assign) {
             let (name, value) = self.assignment()?;
             return Ok(BlockStatementKind::Assign { name, value });
         }
@@ -257,7 +257,10 @@ impl Parser<'_> {
     /// `elif` or `else` of the `if` that stands at `anchor`: on the same line, or on a line as deep.
     fn else_word(&self, anchor: Token) -> Option<&'static str> {
         let token = self.raw(0);
-        if token.kind != Kind::Name || token.first_on_line && token.column != anchor.column {
+        if token.kind != Kind::Name
+            || token.first_on_line && token.column != anchor.column
+            || self.raw(1).kind == Kind::Assign
+        {
             return None;
         }
         match self.text_of(token) {

@@ -127,7 +127,7 @@ impl Parser<'_> {
             let start = self.start();
             let op = match self.peek() {
                 // A number takes its minus with it, so that the least int can be written.
-                Kind::Minus if matches!(self.nth(1), Kind::Int | Kind::Float) && !is_suffix(self.nth(2)) => {
+                Kind::Minus if matches!(self.nth(1), Kind::Int | Kind::Float) && !self.is_suffix(2) => {
                     self.bump();
                     let kind = ExprKind::Literal(self.number(true));
                     return Ok((Expr { kind, span: self.span_from(start) }, 1));
@@ -219,6 +219,9 @@ impl Parser<'_> {
 
     fn word_infix(&mut self) -> Parsed<Option<Infix>> {
         let word = self.word(0);
+        if self.nth(1) == Kind::Assign {
+            return Ok(None);
+        }
         let op = match word {
             "and" => BinaryOp::And,
             "or" => BinaryOp::Or,
@@ -267,6 +270,19 @@ impl Parser<'_> {
         begins_operand(self.nth(1))
     }
 
+    /// Whether the token `ahead` belongs to the operand before it.
+    fn is_suffix(&self, ahead: usize) -> bool {
+        match self.nth(ahead) {
+            Kind::Dot => !self.ends_guard(ahead),
+            kind => matches!(kind, Kind::QuestionDot | Kind::LeftBracket | Kind::LeftParen),
+        }
+    }
+
+    /// Whether the dot `ahead` begins the next operator: the guard is over.
+    fn ends_guard(&self, ahead: usize) -> bool {
+        self.in_guard && self.nth(ahead + 1) == Kind::Name && self.calls_operator(ahead + 1)
+    }
+
     /// A primary with its suffixes.
     fn operand(&mut self) -> Parsed<Expr> {
         let start = self.start();
@@ -278,7 +294,7 @@ impl Parser<'_> {
         }
         loop {
             let (kind, children) = match self.peek() {
-                Kind::Dot if self.in_guard && self.nth(1) == Kind::Name && self.nth(2) == Kind::LeftParen => {
+                Kind::Dot if self.ends_guard(0) => {
                     self.guard_end = self.next;
                     break;
                 }
@@ -426,7 +442,11 @@ impl Parser<'_> {
     /// `match subject { pattern => value, .. }`, or the same with a colon and an arm a line.
     fn match_expression(&mut self) -> Parsed<ExprKind> {
         self.bump();
-        let subject = Box::new(self.expr()?);
+        // A subject ends at its brace, so that even within a pattern no arrow behind it is the arm's.
+        let in_pattern = std::mem::take(&mut self.in_pattern);
+        let subject = self.expr();
+        self.in_pattern = in_pattern;
+        let subject = Box::new(subject?);
         let arms = if self.peek() == Kind::LeftBrace {
             let open = self.bump();
             self.list(open, Kind::RightBrace, Self::arm)?
@@ -516,11 +536,6 @@ impl Parser<'_> {
 enum Primary {
     Kind(ExprKind),
     Inner(Expr),
-}
-
-/// What can stand behind an operand and belongs to it.
-fn is_suffix(kind: Kind) -> bool {
-    matches!(kind, Kind::Dot | Kind::QuestionDot | Kind::LeftBracket | Kind::LeftParen)
 }
 
 /// Whether an operand can begin with this token.

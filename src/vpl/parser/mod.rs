@@ -12,8 +12,8 @@
 //! Layout: newlines mean nothing, except that within a block opened by `:` a token that begins a line at or before the
 //! block's column (`fence`) ends the statement before it. Brackets lift the fence.
 
-mod blocks;
-mod expressions;
+pub(super) mod blocks;
+pub(super) mod expressions;
 mod literals;
 mod operators;
 mod sources;
@@ -239,8 +239,9 @@ impl<'t> Parser<'t> {
         found
     }
 
+    /// Takes a word that goes on with what stands before it; in front of `:=` it is a name that begins a statement.
     fn eat_word(&mut self, word: &str) -> bool {
-        let found = self.at_word(word);
+        let found = self.at_word(word) && self.nth(1) != Kind::Assign;
         if found {
             self.bump();
         }
@@ -283,20 +284,36 @@ impl<'t> Parser<'t> {
             && self.touches_next(ahead + 1)
     }
 
+    /// Whether a name is at hand, with all its pieces, and a token of this kind behind it.
+    fn at_name_before(&self, kind: Kind) -> bool {
+        let length = self.name_length(0);
+        length > 0 && self.nth(length) == kind
+    }
+
+    /// How many tokens the name `ahead` takes, its template pieces counted; 0 where there is none.
+    fn name_length(&self, ahead: usize) -> usize {
+        let piece = |at| match self.nth(at) {
+            Kind::Name => 1,
+            Kind::Int if at > ahead => 1,
+            Kind::LeftBrace if self.loops > 0 && self.template_at(at) => 3,
+            _ => 0,
+        };
+        let mut length = piece(ahead);
+        while length > 0 && self.loops > 0 && self.touches_next(ahead + length - 1) {
+            match piece(ahead + length) {
+                0 => break,
+                more => length += more,
+            }
+        }
+        length
+    }
+
     /// The name at hand with its template pieces.
     fn name_here(&mut self) -> Name {
         let first = self.raw(0);
-        let mut end = if self.peek() == Kind::Name { self.bump().end } else { first.start };
-        while self.loops > 0 && self.raw(0).start == end {
-            if self.template_at(0) {
-                self.bump();
-                self.bump();
-                end = self.bump().end;
-            } else if end > first.end && matches!(self.peek(), Kind::Name | Kind::Int) {
-                end = self.bump().end;
-            } else {
-                break;
-            }
+        let mut end = first.start;
+        for _ in 0..self.name_length(0) {
+            end = self.bump().end;
         }
         let span = Span { start: first.start, end };
         Name { text: self.text[first.start as usize..end as usize].to_owned(), span }
@@ -401,7 +418,7 @@ impl<'t> Parser<'t> {
             || token.first_on_line
                 && match token.kind {
                     Kind::Name => self.begins_statement(),
-                    Kind::Dot => operators::is_operator(self.word(1)) && self.nth(2) == Kind::LeftParen,
+                    Kind::Dot => operators::is_operator(self.word(1)) && self.calls_operator(1),
                     Kind::Arrow => true,
                     _ => false,
                 }

@@ -96,6 +96,15 @@ impl Parser<'_> {
         self.brackets = level;
     }
 
+    /// Whether the name `ahead` has behind it what an operator has: `(`, or `as Type (` behind `emit`.
+    pub(super) fn calls_operator(&self, ahead: usize) -> bool {
+        if self.word(ahead) == "emit" && self.word(ahead + 1) == "as" {
+            let length = self.name_length(ahead + 2);
+            return length > 0 && self.nth(ahead + 2 + length) == Kind::LeftParen;
+        }
+        self.nth(ahead + 1) == Kind::LeftParen
+    }
+
     fn operator(&mut self) -> Parsed<Operator> {
         let start = self.start();
         if self.peek() == Kind::Arrow {

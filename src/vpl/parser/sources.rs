@@ -179,7 +179,8 @@ impl Parser<'_> {
         let behind = self.raw(1);
         let source_follows = self.nth(1) == Kind::Name
             && !matches!(self.word(1), "as" | "where")
-            && !(behind.first_on_line && self.nth(2) == Kind::Name);
+            && !(behind.first_on_line
+                && matches!(self.nth(2), Kind::Name | Kind::Assign | Kind::Colon | Kind::Str));
         source_follows && self.eat_word(word)
     }
 
@@ -227,7 +228,7 @@ impl Parser<'_> {
 
     /// `name: value` or `value`
     pub(super) fn named_expr(&mut self) -> Parsed<NamedExpr> {
-        let named = self.peek() == Kind::Name && self.nth(1) == Kind::Colon || self.at_named_template();
+        let named = self.at_name_before(Kind::Colon);
         let name = if named {
             let name = self.name("a name")?;
             self.expect(Kind::Colon, "`:`")?;
@@ -236,31 +237,6 @@ impl Parser<'_> {
             None
         };
         Ok(NamedExpr { name, value: self.expr()? })
-    }
-
-    /// Within a `for`: a name with `{name}` pieces and a colon behind them.
-    pub(super) fn at_named_template(&self) -> bool {
-        if self.loops == 0 {
-            return false;
-        }
-        let mut at = 0;
-        loop {
-            let pieces = if self.template_at(at) {
-                3
-            } else if matches!(self.nth(at), Kind::Name | Kind::Int) && (at > 0 || self.nth(0) == Kind::Name)
-            {
-                1
-            } else {
-                return false;
-            };
-            at += pieces;
-            if self.nth(at) == Kind::Colon {
-                return true;
-            }
-            if !self.touches_next(at - 1) {
-                return false;
-            }
-        }
     }
 }
 

@@ -88,7 +88,7 @@ impl Parser<'_> {
     }
 
     fn statement_kind(&mut self) -> Parsed<StatementKind> {
-        if self.peek() == Kind::Name && self.nth(1) == Kind::Assign {
+        if self.at_name_before(Kind::Assign) {
             let (name, value) = self.assignment()?;
             return Ok(StatementKind::Assign { name, value });
         }
