@@ -20,3 +20,9 @@ pub mod format;
 pub mod functions;
 #[cfg(feature = "vpl")]
 pub mod operators;
+
+#[cfg(feature = "vpl")]
+pub mod context;
+
+#[cfg(feature = "vpl")]
+pub mod engine;

@@ -83,7 +83,10 @@ fn producers(plan: &Plan) -> Vec<BTreeSet<usize>> {
 }
 
 fn all_feeds(plan: &Plan) -> impl Iterator<Item = (usize, usize)> + '_ {
-    plan.streams.iter().enumerate().flat_map(|(stream, spec)| (0..spec.feeds.len()).map(move |feed| (stream, feed)))
+    plan.streams
+        .iter()
+        .enumerate()
+        .flat_map(|(stream, spec)| (0..spec.feeds.len()).map(move |feed| (stream, feed)))
 }
 
 fn stages(plan: &Plan) -> Vec<StageSpec> {
@@ -149,7 +152,9 @@ fn sort_by_flow(stages: Vec<StageSpec>, producers: &[BTreeSet<usize>]) -> Vec<St
     while !waiting.is_empty() {
         let ready = waiting.iter().position(|stage| {
             stage.streams.iter().all(|&stream| {
-                producers[stream].iter().all(|source| placed.contains(source) || stage.streams.contains(source))
+                producers[stream]
+                    .iter()
+                    .all(|source| placed.contains(source) || stage.streams.contains(source))
             })
         });
         let stage = waiting.remove(ready.expect("stages form no cycle"));

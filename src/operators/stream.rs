@@ -200,6 +200,11 @@ impl StreamRuntime {
         result.map_err(|failure| self.failed(failure))
     }
 
+    /// Whether anything in it depends on the watermark.
+    pub fn uses_time(&self) -> bool {
+        self.timed
+    }
+
     /// The watermark; `i64::MIN` before the first event, and always where nothing depends on it.
     pub fn watermark_ns(&self) -> i64 {
         self.watermark_ns

@@ -51,3 +51,38 @@ impl Diagnostic {
         self
     }
 }
+
+/// All findings about one source text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// What messages call the source.
+    pub source_name: String,
+    /// The source.
+    pub text: String,
+    /// The findings in the order of the source.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Report {
+    /// Findings about `text`, which messages call `source_name`.
+    pub fn new(
+        source_name: impl Into<String>,
+        text: impl Into<String>,
+        diagnostics: Vec<Diagnostic>,
+    ) -> Self {
+        Self { source_name: source_name.into(), text: text.into(), diagnostics }
+    }
+}
+
+impl std::fmt::Display for Report {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for finding in &self.diagnostics {
+            let before = &self.text[..(finding.span.start as usize).min(self.text.len())];
+            let line = before.matches('\n').count() + 1;
+            writeln!(f, "{:?}: {} (line {line}): {}", finding.severity, self.source_name, finding.message)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Report {}

@@ -1,0 +1,55 @@
+//! Contexts: a plan becomes stages and rings. The one place where `vpl` and `flow` meet.
+//!
+//! [`topology()`] splits the plan into stages; [`Streams`] runs the streams of one stage, round by round; [`ContextStage`] puts them
+//! behind rings; [`Router`] is the other end: it numbers what comes in and sends it to the stages that take it.
+
+mod dirty;
+mod router;
+mod stage;
+mod streams;
+mod topology;
+
+pub use router::Router;
+pub use stage::{ContextStage, StageParts};
+pub use streams::{Failure, Outlet, Streams};
+pub use topology::{EdgeSpec, From, StageSpec, Topology, topology};
+
+use crate::event::{Row, Signal};
+use crate::flow::{CloneInto, Ordered};
+
+/// The sequence number of what streams emit at the end of the input: behind every event's, before the end itself.
+pub const FLUSH_SEQ: u64 = u64::MAX - 1;
+
+impl Ordered for Row {
+    #[inline]
+    fn seq(&self) -> u64 {
+        Row::seq(self)
+    }
+
+    #[inline]
+    fn rank(&self) -> u16 {
+        Row::rank(self)
+    }
+
+    #[inline]
+    fn time_ns(&self) -> i64 {
+        Row::time_ns(self)
+    }
+
+    #[inline]
+    fn is_progress(&self) -> bool {
+        self.signal() == Signal::Progress
+    }
+
+    #[inline]
+    fn progress(seq: u64) -> Self {
+        Row::progress(seq)
+    }
+}
+
+impl CloneInto for Row {
+    #[inline]
+    fn clone_into<'a>(&self, place: &'a mut std::mem::MaybeUninit<Self>) -> &'a mut Self {
+        Row::clone_into(self, place)
+    }
+}

@@ -1,0 +1,295 @@
+//! The streams of one stage, run in rounds.
+//!
+//! A *round* is everything with one sequence number. Within it the streams run in order of rank, and each takes everything that its
+//! sources made of this input event, source by source, before the next one runs: that is the order which the language defines, and the reason
+//! why the results of several threads can be merged into it. A round either consists of a single row ([`Streams::run_row`], which copies
+//! nothing), or its rows are collected first ([`Streams::collect`]) and run together ([`Streams::run_round`]).
+
+use crate::event::Row;
+use crate::operators::{CompileError, Emit, Env, Limits, OperatorError, Remap, StreamRuntime, StreamStats};
+use crate::vpl::plan::Plan;
+
+use super::FLUSH_SEQ;
+use super::dirty::Dirty;
+use super::topology::{From, StageSpec, Topology};
+
+/// Where rows leave a stage.
+pub trait Outlet {
+    /// Sends a copy of `row` out through a port.
+    fn send(&mut self, port: usize, row: &Row);
+    /// Takes a copy of `row` as a result. Its rank says of which stream.
+    fn result(&mut self, row: &Row);
+    /// Takes note that a stream has failed on an event.
+    fn failed(&mut self, failure: Failure);
+}
+
+/// A stream that failed on an event; the stream goes on.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// What happened, and in which stream and operator.
+    pub error: OperatorError,
+    /// The event; none where the stream failed at the end of the input.
+    pub row: Option<Row>,
+}
+
+/// A name that a stream feeds.
+struct Feed {
+    name: u32,
+    remap: Option<Remap>,
+    lane: Option<u16>,
+    takers: Vec<Taker>,
+    ports: Vec<usize>,
+}
+
+/// A stream of this stage that takes a name, and through which of its inputs.
+#[derive(Clone, Copy)]
+struct Taker {
+    at: usize,
+    input: u16,
+}
+
+/// Where the rows of a stream go.
+struct Route {
+    result: bool,
+    feeds: Vec<Feed>,
+    type_id: u32,
+}
+
+/// The streams of one stage.
+pub struct Streams {
+    runtimes: Vec<StreamRuntime>,
+    routes: Vec<Route>,
+    /// Rows that wait for each stream, with the input that takes them.
+    queues: Vec<Vec<(u16, Row)>>,
+    dirty: Dirty,
+    /// By name: the streams that take its rows, ascending.
+    takers: Vec<Vec<Taker>>,
+    /// By name: the ports through which rows from outside go on.
+    relays: Vec<Vec<usize>>,
+    env: Env,
+}
+
+impl Streams {
+    /// Compiles the streams of `stage`. Ports are numbered by the edges that leave it, in the order of `topology`.
+    pub fn compile(
+        plan: &Plan,
+        topology: &Topology,
+        stage: usize,
+        limits: &Limits,
+    ) -> Result<Self, CompileError> {
+        let spec = &topology.stages[stage];
+        let ports: Vec<_> = topology.edges.iter().filter(|edge| edge.from == From::Stage(stage)).collect();
+        let mut takers: Vec<Vec<Taker>> = vec![Vec::new(); plan.names.len()];
+        for (at, &stream) in spec.streams.iter().enumerate() {
+            for (input, source) in plan.streams[stream].source.inputs().iter().enumerate() {
+                // A stream that takes a name through several inputs gets a row once, through the first that accepts it.
+                if takers[source.name].last().is_none_or(|last| last.at != at) {
+                    takers[source.name].push(Taker { at, input: input as u16 });
+                }
+            }
+        }
+        let mut relays: Vec<Vec<usize>> = vec![Vec::new(); plan.names.len()];
+        for (port, edge) in ports.iter().enumerate() {
+            for &name in &edge.relays {
+                relays[name].push(port);
+            }
+        }
+        let mut runtimes = Vec::with_capacity(spec.streams.len());
+        let mut routes = Vec::with_capacity(spec.streams.len());
+        for &stream in &spec.streams {
+            runtimes.push(StreamRuntime::compile(plan, stream, limits)?);
+            let feeds = plan.streams[stream].feeds.iter().enumerate().map(|(index, feed)| Feed {
+                name: feed.name as u32,
+                remap: feed.remap.as_ref().map(Remap::new),
+                lane: feed.lane,
+                takers: takers[feed.name].clone(),
+                ports: (0..ports.len())
+                    .filter(|&port| ports[port].feeds.contains(&(stream, index)))
+                    .collect(),
+            });
+            routes.push(Route {
+                result: !plan.streams[stream].results.is_empty(),
+                feeds: feeds.collect(),
+                type_id: own_name(plan, stream),
+            });
+        }
+        let count = spec.streams.len();
+        Ok(Self {
+            runtimes,
+            routes,
+            queues: (0..count).map(|_| Vec::new()).collect(),
+            dirty: Dirty::new(count),
+            takers,
+            relays,
+            env: Env::new(plan, limits)?,
+        })
+    }
+
+    /// What the streams share: `var`s, the clock, the log.
+    pub fn env(&mut self) -> &mut Env {
+        &mut self.env
+    }
+
+    /// A round of one row.
+    #[inline]
+    pub fn run_row(&mut self, row: &Row, out: &mut impl Outlet) {
+        let name = row.type_id() as usize;
+        if row.rank() == 0 {
+            for &port in self.relays.get(name).into_iter().flatten() {
+                out.send(port, row);
+            }
+        }
+        for index in 0..self.takers.get(name).map_or(0, Vec::len) {
+            let Taker { at, input } = self.takers[name][index];
+            // What earlier streams have made of the row comes first, where the streams between here and there take it.
+            self.run_below(at, out);
+            self.step(at, input, row, out);
+        }
+        self.run_below(usize::MAX, out);
+    }
+
+    /// Adds a row to the round.
+    #[inline]
+    pub fn collect(&mut self, row: &Row, out: &mut impl Outlet) {
+        let name = row.type_id() as usize;
+        if row.rank() == 0 {
+            for &port in &self.relays[name] {
+                out.send(port, row);
+            }
+        }
+        for taker in &self.takers[name] {
+            self.queues[taker.at].push((taker.input, row.clone()));
+            self.dirty.insert(taker.at);
+        }
+    }
+
+    /// Runs the round that was collected.
+    #[inline]
+    pub fn run_round(&mut self, out: &mut impl Outlet) {
+        self.run_below(usize::MAX, out);
+    }
+
+    /// Runs the streams in front of `end` that have rows waiting.
+    #[inline]
+    fn run_below(&mut self, end: usize, out: &mut impl Outlet) {
+        while let Some(at) = self.dirty.pop_below(end) {
+            self.run_queue(at, out);
+        }
+    }
+
+    fn run_queue(&mut self, at: usize, out: &mut impl Outlet) {
+        let mut queue = std::mem::take(&mut self.queues[at]);
+        for (input, row) in &queue {
+            self.step(at, *input, row, out);
+        }
+        // Nothing was added meanwhile: streams form no cycle. The buffer is used again.
+        queue.clear();
+        self.queues[at] = queue;
+    }
+
+    #[inline]
+    fn step(&mut self, at: usize, input: u16, row: &Row, out: &mut impl Outlet) {
+        let route = &self.routes[at];
+        let mut sink = Sink { route, queues: &mut self.queues, dirty: &mut self.dirty, out };
+        if let Err(error) = self.runtimes[at].on_row(usize::from(input), row, &mut self.env, &mut sink) {
+            sink.out.failed(Failure { error, row: Some(row.clone()) });
+        }
+    }
+
+    /// The end of the input: in order of rank, each stream takes what its sources have flushed and is flushed itself (D4).
+    pub fn flush(&mut self, out: &mut impl Outlet) {
+        for at in 0..self.runtimes.len() {
+            self.run_below(at + 1, out);
+            let route = &self.routes[at];
+            let mut sink = Sink { route, queues: &mut self.queues, dirty: &mut self.dirty, out };
+            if let Err(error) = self.runtimes[at].flush(FLUSH_SEQ, &mut self.env, &mut sink) {
+                sink.out.failed(Failure { error, row: None });
+            }
+        }
+    }
+
+    /// Live time has come this far: sessions and windows that end before it close.
+    pub fn on_clock(&mut self, now_ns: i64, seq: u64, out: &mut impl Outlet) {
+        self.env.clock_ns = Some(now_ns);
+        for at in 0..self.runtimes.len() {
+            self.run_below(at + 1, out);
+            let route = &self.routes[at];
+            let mut sink = Sink { route, queues: &mut self.queues, dirty: &mut self.dirty, out };
+            if let Err(error) = self.runtimes[at].on_clock(now_ns, seq, &mut self.env, &mut sink) {
+                sink.out.failed(Failure { error, row: None });
+            }
+        }
+        self.run_below(usize::MAX, out);
+    }
+
+    /// What the streams have counted, in order.
+    pub fn stats(&self) -> Vec<StreamStats> {
+        self.runtimes.iter().map(StreamRuntime::stats).collect()
+    }
+
+    /// Whether some stream's result depends on where the watermark is.
+    pub fn uses_time(&self) -> bool {
+        self.runtimes.iter().any(StreamRuntime::uses_time)
+    }
+}
+
+fn own_name(plan: &Plan, stream: usize) -> u32 {
+    let name = plan.names.iter().position(|name| name.name == plan.streams[stream].name);
+    name.expect("the resolver gives every stream a name of rows") as u32
+}
+
+/// Takes the rows of one stream to where they go.
+struct Sink<'a, O> {
+    route: &'a Route,
+    queues: &'a mut [Vec<(u16, Row)>],
+    dirty: &'a mut Dirty,
+    out: &'a mut O,
+}
+
+impl<O: Outlet> Emit for Sink<'_, O> {
+    #[inline]
+    fn emit(&mut self, row: &Row) {
+        if self.route.result {
+            self.out.result(row);
+        }
+        for feed in &self.route.feeds {
+            if feed.lane.is_some_and(|lane| lane != row.lane()) {
+                continue;
+            }
+            if feed.remap.is_none() && feed.name == self.route.type_id {
+                self.feed(feed, row);
+            } else {
+                let mut other = feed.remap.as_ref().map_or_else(|| row.clone(), |remap| remap.apply(row));
+                other.set_type_id(feed.name);
+                self.feed(feed, &other);
+            }
+        }
+    }
+}
+
+impl<O: Outlet> Sink<'_, O> {
+    #[inline]
+    fn feed(&mut self, feed: &Feed, row: &Row) {
+        for taker in &feed.takers {
+            self.queues[taker.at].push((taker.input, row.clone()));
+            self.dirty.insert(taker.at);
+        }
+        for &port in &feed.ports {
+            self.out.send(port, row);
+        }
+    }
+}
+
+/// A name for messages.
+impl std::fmt::Debug for Streams {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Streams").field("streams", &self.runtimes.len()).finish_non_exhaustive()
+    }
+}
+
+impl StageSpec {
+    /// Whether the stage has streams at all.
+    pub fn is_empty(&self) -> bool {
+        self.streams.is_empty()
+    }
+}

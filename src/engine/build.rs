@@ -1,0 +1,256 @@
+//! From a plan and its settings to stages on rings, and workers on CPUs.
+
+use std::path::Path;
+
+use crate::context::{ContextStage, EdgeSpec, From, Router, StageParts, Streams, Topology, topology};
+use crate::cores::{CpuWish, PinPolicy, allowed_cpus, cpu_quota, place};
+use crate::event::Row;
+use crate::flow::{self, FanIn, LaneOptions, MergeOrder, OutPort, OutsideEnds, Stage, Worker};
+use crate::idle::{AutoCase, Idle, Waker, choose_auto};
+use crate::ring::{self, Receiver};
+use crate::sync::Arc;
+
+use super::builder::{Builder, Threads};
+use super::ends::{End, Input, Output};
+use super::error::BuildError;
+use super::inline::Inline;
+use super::merge::InputStage;
+use super::record::Layouts;
+use super::run::{Engine, Mode, Stepper, Threaded};
+use super::stats::{DeadLetter, StageStats};
+
+/// Dead letters of one stage that wait for somebody to take them.
+const DEAD_LETTER_SLOTS: usize = 1024;
+
+pub(super) fn build(builder: Builder) -> Result<Engine, BuildError> {
+    let plan = &builder.plan;
+    let layouts = Arc::new(Layouts::of(plan));
+    let topology = topology(plan);
+    let limits = builder.limits.with(&plan.engine);
+    if builder.threads == Threads::AsDeclared && !plan.threaded {
+        let streams = Streams::compile(plan, &topology, 0, &limits)?;
+        let inline = Inline::new(Arc::clone(plan), streams);
+        return Ok(Engine::new(&builder, layouts, Mode::Inline(Box::new(inline)), Vec::new(), Vec::new()));
+    }
+    let mut streams = Vec::with_capacity(topology.stages.len());
+    for stage in 0..topology.stages.len() {
+        streams.push(Streams::compile(plan, &topology, stage, &limits)?);
+    }
+    if builder.threads == Threads::Stepped {
+        let mut assembly = Assembly::new(&builder, &topology, streams, &[], &layouts);
+        let dead_letters = std::mem::take(&mut assembly.dead_letters);
+        let stepper = Mode::Stepped(Box::new(Stepper::new(assembly)));
+        return Ok(Engine::new(&builder, layouts, stepper, dead_letters, Vec::new()));
+    }
+    let (mut workers, warnings) = workers(&builder)?;
+    // The stage in front of several inputs has a worker of its own, behind those of the contexts.
+    let wakers: Vec<Option<Waker>> = workers.iter().map(Worker::waker).collect();
+    let assembly = Assembly::new(&builder, &topology, streams, &wakers, &layouts);
+    for (context, stage) in assembly.stages {
+        workers[context].add_boxed(stage);
+    }
+    let outside = assembly.outside.clone();
+    let running = flow::start(workers, builder.pin)?.with_outside_ends(outside);
+    let threaded = Threaded::new(running, assembly.inputs, assembly.output, assembly.stats);
+    Ok(Engine::new(&builder, layouts, Mode::Threads(Box::new(threaded)), assembly.dead_letters, warnings))
+}
+
+/// A worker for each context, in their order, and one for the stage in front of several inputs; and what was asked for in vain.
+fn workers(builder: &Builder) -> Result<(Vec<Worker>, Vec<String>), BuildError> {
+    let plan = &builder.plan;
+    let allowed = allowed_cpus().map_err(BuildError::Cpus)?;
+    let wish = |context: &'_ crate::vpl::plan::ContextPlan| (context.name.clone(), context.cores.clone());
+    let wishes: Vec<(String, Vec<usize>)> = plan.contexts.iter().map(wish).collect();
+    let wishes: Vec<CpuWish<'_>> =
+        wishes.iter().map(|(name, cpus)| CpuWish { name, cpus, workers: 1 }).collect();
+    let placement = place(&wishes, &allowed, builder.pin)?;
+    let mut names: Vec<(&str, Option<usize>)> = plan
+        .contexts
+        .iter()
+        .zip(&placement.cpus)
+        .map(|(context, cpus)| (context.name.as_str(), cpus.first().copied().flatten()))
+        .collect();
+    if builder.inputs > 1 {
+        names.push(("input", None));
+    }
+    let pinned: Vec<(&str, Option<usize>)> = match builder.pin {
+        PinPolicy::Off => names.iter().map(|&(name, _)| (name, None)).collect(),
+        PinPolicy::Strict | PinPolicy::BestEffort => names.clone(),
+    };
+    let case = AutoCase {
+        workers: &pinned,
+        other_busy_threads: 1,
+        allowed: &allowed,
+        quota_cpus: cpu_quota(Path::new("/")),
+    };
+    let (auto, why) = choose_auto(&case);
+    let workers = names.iter().enumerate().map(|(at, &(name, cpu))| {
+        let idle = if at < plan.contexts.len() { builder.effective_idle(at) } else { Idle::Auto };
+        let (idle, reason) = match idle {
+            Idle::Auto => (auto, why.clone()),
+            asked => (asked, "asked for".to_owned()),
+        };
+        Worker::new(name, idle).on_cpu(cpu).because(reason)
+    });
+    Ok((workers.collect(), placement.warnings))
+}
+
+/// Stages joined by rings, and the ends that belong to nobody yet.
+pub(super) struct Assembly {
+    /// The stages in the order of flow, each with the worker that runs it.
+    pub(super) stages: Vec<(usize, Box<dyn Stage>)>,
+    pub(super) inputs: Vec<Input>,
+    pub(super) output: Output,
+    pub(super) stats: Vec<StageStats>,
+    pub(super) dead_letters: Vec<Receiver<DeadLetter>>,
+    pub(super) outside: OutsideEnds,
+}
+
+impl Assembly {
+    fn new(
+        builder: &Builder,
+        topology: &Topology,
+        streams: Vec<Streams>,
+        wakers: &[Option<Waker>],
+        layouts: &Arc<Layouts>,
+    ) -> Self {
+        let order = builder.effective_order();
+        let count = topology.stages.len();
+        let outside = OutsideEnds::default();
+        let waker = |stage: From| match stage {
+            From::Stage(stage) => wakers.get(topology.stages[stage].context).cloned().flatten(),
+            // One input needs no worker; several have theirs behind the contexts'.
+            From::Input => wakers.get(builder.plan.contexts.len()).cloned().flatten(),
+        };
+        let mut inputs: Vec<FanIn<Row>> = (0..count).map(|_| FanIn::new(order)).collect();
+        let mut outputs: Vec<Vec<OutPort<Row>>> = (0..count).map(|_| Vec::new()).collect();
+        let mut entry: Vec<OutPort<Row>> = Vec::new();
+        let mut routes: Vec<Vec<usize>> = vec![Vec::new(); builder.plan.names.len()];
+        for edge in &topology.edges {
+            let lanes = topology.edges.iter().filter(|other| other.to == edge.to).count();
+            let (port, receiver) = ring_of(builder, topology, edge, &waker, order, lanes > 1);
+            let options = LaneOptions { one_per_seq: edge.one_per_seq, lowest_rank: edge.lowest_rank };
+            inputs[edge.to].add_lane(receiver, options);
+            match edge.from {
+                From::Stage(from) => outputs[from].push(port),
+                From::Input => {
+                    for &name in &edge.relays {
+                        routes[name].push(entry.len());
+                    }
+                    entry.push(port);
+                }
+            }
+        }
+        // Results: a ring from every stage that has some.
+        let mut results = FanIn::new(order);
+        for (stage, spec) in topology.stages.iter().enumerate() {
+            let makes = |&&stream: &&usize| !builder.plan.streams[stream].results.is_empty();
+            let capacity = builder.effective_capacity(spec.context);
+            let (mut sender, mut receiver) = ring::bounded(capacity);
+            sender.set_waker(None);
+            receiver.set_waker(waker(From::Stage(stage)));
+            let mut port = OutPort::new(format!("{} -> output", spec.name), sender);
+            if order == MergeOrder::Deterministic {
+                port = port.announces_progress();
+            }
+            let lowest_rank = spec.streams.iter().find(makes).map_or(0, |&stream| stream as u16 + 1);
+            results.add_lane(receiver, LaneOptions { one_per_seq: false, lowest_rank });
+            outputs[stage].push(port);
+        }
+        let router = Router::new(entry, routes);
+        let mut stages: Vec<(usize, Box<dyn Stage>)> = Vec::new();
+        let inputs_of_engine = enter(builder, router, order, &outside, &waker(From::Input), &mut stages);
+        let mut stats = Vec::new();
+        let mut dead_letters = Vec::new();
+        for (stage, (streams, (inputs, outputs))) in
+            streams.into_iter().zip(inputs.into_iter().zip(outputs)).enumerate()
+        {
+            let spec = &topology.stages[stage];
+            let (mut sender, receiver) = ring::bounded::<DeadLetter>(DEAD_LETTER_SLOTS);
+            let shared = StageStats { streams: spec.streams.clone(), ..StageStats::default() };
+            let counts = shared.failures.clone();
+            let plan = Arc::clone(&builder.plan);
+            let mut lanes = topology.edges.iter().filter(|edge| edge.to == stage);
+            let single_rows = lanes.clone().count() == 1 && lanes.all(|edge| edge.one_per_seq);
+            let parts = StageParts {
+                name: spec.name.clone(),
+                streams,
+                inputs,
+                outputs,
+                single_rows,
+                batch_limit: builder.batch_limit,
+                failures: Box::new(move |failure| {
+                    let kept = sender.push(DeadLetter::new(&plan, failure)).is_ok();
+                    counts.note(kept);
+                }),
+                stats: Arc::clone(&shared.counts),
+            };
+            stages.push((spec.context, Box::new(ContextStage::new(parts))));
+            stats.push(shared);
+            dead_letters.push(receiver);
+        }
+        let output = Output::new(results, Arc::clone(layouts));
+        Self { stages, inputs: inputs_of_engine, output, stats, dead_letters, outside }
+    }
+}
+
+/// One ring between two stages, or from the input.
+fn ring_of(
+    builder: &Builder,
+    topology: &Topology,
+    edge: &EdgeSpec,
+    waker: &impl Fn(From) -> Option<Waker>,
+    order: MergeOrder,
+    merged: bool,
+) -> (OutPort<Row>, Receiver<Row>) {
+    let to = &topology.stages[edge.to];
+    let (mut sender, mut receiver) = ring::bounded(builder.effective_capacity(to.context));
+    sender.set_waker(waker(From::Stage(edge.to)));
+    receiver.set_waker(waker(edge.from));
+    let from = match edge.from {
+        From::Input => "input",
+        From::Stage(stage) => &topology.stages[stage].name,
+    };
+    let mut port = OutPort::new(format!("{from} -> {}", to.name), sender);
+    if edge.one_per_seq {
+        port = port.one_per_seq();
+    }
+    // Where nothing waits for progress it would only take room.
+    if merged || order == MergeOrder::Deterministic {
+        port = port.announces_progress();
+    }
+    if builder.fails_when_full(to.context) {
+        port = port.pending_limit(0);
+    }
+    (port, receiver)
+}
+
+/// The engine's inputs: one that sends by itself, or several in front of a stage.
+fn enter(
+    builder: &Builder,
+    router: Router,
+    order: MergeOrder,
+    outside: &OutsideEnds,
+    waker: &Option<Waker>,
+    stages: &mut Vec<(usize, Box<dyn Stage>)>,
+) -> Vec<Input> {
+    if builder.inputs == 1 {
+        return vec![Input::new(End::Router(router), outside.clone(), builder.publish_every)];
+    }
+    // Several inputs have no common sequence: what is merged first comes first.
+    let order = if order == MergeOrder::Deterministic { MergeOrder::Arrival } else { order };
+    let mut merged = FanIn::new(order);
+    let capacity =
+        builder.capacity.or(builder.plan.engine.capacity).unwrap_or(super::builder::DEFAULT_CAPACITY);
+    let inputs = (0..builder.inputs).map(|number| {
+        let (mut sender, receiver) = ring::bounded(capacity);
+        sender.set_waker(waker.clone());
+        merged.add_lane(receiver, LaneOptions { one_per_seq: true, lowest_rank: 0 });
+        let port = OutPort::new(format!("input {number} -> input"), sender);
+        Input::new(End::Ring { port, rows: 0 }, outside.clone(), builder.publish_every)
+    });
+    let inputs = inputs.collect();
+    let stage = InputStage::new(merged, router, builder.batch_limit);
+    stages.push((builder.plan.contexts.len(), Box::new(stage)));
+    inputs
+}

@@ -1,0 +1,191 @@
+//! How an engine is to run: what the caller asks for, the program's own settings, and the defaults, in this order.
+
+use std::sync::Arc;
+
+use crate::cores::PinPolicy;
+use crate::flow::MergeOrder;
+use crate::idle::Idle;
+use crate::operators::Limits;
+use crate::vpl::plan::Plan;
+
+use super::build;
+use super::error::BuildError;
+use super::program::Program;
+use super::run::Engine;
+
+/// Slots of a ring unless something else is asked for.
+pub(super) const DEFAULT_CAPACITY: usize = 1024;
+/// Events of a duty cycle.
+const DEFAULT_BATCH: usize = 256;
+/// Results that are kept for a poll.
+const DEFAULT_RESULTS: usize = 1 << 20;
+
+/// Who steps the stages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Threads {
+    /// A thread for each context; none where the program declares none.
+    AsDeclared,
+    /// A thread even where the program declares no context.
+    Always,
+    /// The caller, by hand.
+    Stepped,
+}
+
+/// Settings of an [`Engine`]. What is set here wins over the program's `config` blocks.
+///
+/// ```
+/// use varpin::engine::{Engine, Program};
+/// use varpin::flow::MergeOrder;
+/// let program = Program::parse("context work\nstream S = R.context(work).emit(v: v)")?;
+/// let engine = Engine::builder(&program).order(MergeOrder::Deterministic).capacity(64).build()?;
+/// # drop(engine);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Builder {
+    pub(super) plan: Arc<Plan>,
+    pub(super) order: Option<MergeOrder>,
+    pub(super) idle: Option<Idle>,
+    pub(super) capacity: Option<usize>,
+    pub(super) pin: PinPolicy,
+    pub(super) batch_limit: usize,
+    pub(super) publish_every: usize,
+    pub(super) results_limit: usize,
+    pub(super) inputs: usize,
+    pub(super) threads: Threads,
+    pub(super) limits: Limits,
+}
+
+impl Builder {
+    pub(super) fn new(program: &Program) -> Self {
+        Self {
+            plan: program.shared_plan(),
+            order: None,
+            idle: None,
+            capacity: None,
+            pin: PinPolicy::BestEffort,
+            batch_limit: DEFAULT_BATCH,
+            publish_every: 1,
+            results_limit: DEFAULT_RESULTS,
+            inputs: 1,
+            threads: Threads::AsDeclared,
+            limits: Limits::default(),
+        }
+    }
+
+    /// How rows of several rings are merged. Default: `timestamp`.
+    #[must_use]
+    pub fn order(mut self, order: MergeOrder) -> Self {
+        self.order = Some(order);
+        self
+    }
+
+    /// How workers wait. Default: `auto`.
+    #[must_use]
+    pub fn idle(mut self, idle: Idle) -> Self {
+        self.idle = Some(idle);
+        self
+    }
+
+    /// Slots of each ring, in rows. Default: 1024.
+    #[must_use]
+    pub fn capacity(mut self, rows: usize) -> Self {
+        self.capacity = Some(rows);
+        self
+    }
+
+    /// What to do where a thread cannot be pinned. Default: warn and run unpinned.
+    #[must_use]
+    pub fn pin(mut self, pin: PinPolicy) -> Self {
+        self.pin = pin;
+        self
+    }
+
+    /// The most events of one duty cycle. Default: 256.
+    #[must_use]
+    pub fn batch_limit(mut self, events: usize) -> Self {
+        self.batch_limit = events;
+        self
+    }
+
+    /// After how many pushes an [`Input`](super::Input) publishes by itself. Default: 1, every event at once. More is faster and later: who
+    /// sets it must call `flush` when there is nothing more to push for now.
+    #[must_use]
+    pub fn publish_every(mut self, events: usize) -> Self {
+        self.publish_every = events;
+        self
+    }
+
+    /// How many results are kept for a poll where the program runs on the caller's thread. Default: about a million.
+    #[must_use]
+    pub fn results_limit(mut self, results: usize) -> Self {
+        self.results_limit = results;
+        self
+    }
+
+    /// How many [`Input`](super::Input)s feed the engine, each from a thread of its own. With more than one there is a stage in front that
+    /// merges and numbers what they bring. Default: 1.
+    #[must_use]
+    pub fn inputs(mut self, inputs: usize) -> Self {
+        self.inputs = inputs;
+        self
+    }
+
+    /// Gives the program a thread even where it declares no context.
+    #[must_use]
+    pub fn threaded(mut self) -> Self {
+        self.threads = Threads::Always;
+        self
+    }
+
+    /// No thread: the caller steps every stage, with [`Engine::step`]. For embedders with threads of their own, and for tests.
+    #[must_use]
+    pub fn stepped(mut self) -> Self {
+        self.threads = Threads::Stepped;
+        self
+    }
+
+    /// Bounds on what streams may hold. The program's `config engine` wins over these.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Builds the engine and starts its threads.
+    pub fn build(self) -> Result<Engine, BuildError> {
+        for (name, value) in [
+            ("capacity", self.capacity.unwrap_or(1)),
+            ("batch_limit", self.batch_limit),
+            ("publish_every", self.publish_every),
+            ("inputs", self.inputs),
+        ] {
+            if value == 0 {
+                return Err(BuildError::Option(format!("{name} must be at least 1")));
+            }
+        }
+        build::build(self)
+    }
+
+    pub(super) fn effective_order(&self) -> MergeOrder {
+        let configured = self.plan.engine.order.as_deref().and_then(|order| order.parse().ok());
+        self.order.or(configured).unwrap_or_default()
+    }
+
+    pub(super) fn effective_capacity(&self, context: usize) -> usize {
+        let own = self.plan.contexts[context].settings.capacity;
+        self.capacity.or(own).or(self.plan.engine.capacity).unwrap_or(DEFAULT_CAPACITY)
+    }
+
+    /// The idle strategy of a context; `auto` is not resolved yet.
+    pub(super) fn effective_idle(&self, context: usize) -> Idle {
+        let parse = |idle: &Option<String>| idle.as_deref().and_then(|idle| idle.parse().ok());
+        let own = parse(&self.plan.contexts[context].settings.idle);
+        self.idle.or(own).or_else(|| parse(&self.plan.engine.idle)).unwrap_or(Idle::Auto)
+    }
+
+    /// Whether a context's rings must never hold the sender up.
+    pub(super) fn fails_when_full(&self, context: usize) -> bool {
+        self.plan.contexts[context].settings.when_full.as_deref() == Some("error")
+    }
+}

@@ -1,0 +1,245 @@
+//! The embedder's ends of a threaded engine: it pushes events in from its own threads and polls results on its own.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::context::Router;
+use crate::event::Row;
+use crate::flow::{FanIn, OutPort, OutsideEnds, PendingFull};
+use crate::idle::{Idle, IdleState};
+use crate::ring::PopError;
+
+use super::event::Event;
+use super::record::{Layouts, Record};
+
+/// Where events enter: one for each feeding thread.
+///
+/// Dropping it closes it. The engine ends when all its inputs are closed.
+pub struct Input {
+    end: End,
+    outside: OutsideEnds,
+    idle: IdleState,
+    publish_every: usize,
+    unpublished: usize,
+    abandoned: bool,
+}
+
+/// What stands behind an input.
+pub(super) enum End {
+    /// The only input numbers and sends by itself: no hop between it and the contexts.
+    Router(Router),
+    /// One of several: they meet in a stage that does.
+    Ring { port: OutPort<Row>, rows: u64 },
+}
+
+/// An event that was not taken; it is given back.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InputError {
+    /// A ring that it has to go through is full. Never from [`Input::push`].
+    #[error("a ring is full")]
+    Full(Event),
+    /// The engine has stopped: a stage failed, or everything was given up.
+    #[error("the engine has stopped taking events")]
+    Closed(Event),
+    /// A context that is configured with `when_full: error` does not keep up.
+    #[error("a ring is full, and its context says `when_full: error`")]
+    Overrun(Event),
+}
+
+impl Input {
+    pub(super) fn new(end: End, outside: OutsideEnds, publish_every: usize) -> Self {
+        Self {
+            end,
+            outside,
+            idle: IdleState::new(Idle::Backoff),
+            publish_every,
+            unpublished: 0,
+            abandoned: false,
+        }
+    }
+
+    /// Pushes an event, waiting for room (spinning, then sleeping for up to 1 ms at a time).
+    ///
+    /// The thread that polls the output must be another one, or nobody makes room: with one thread use
+    /// [`Engine::feed`](super::Engine::feed) or [`try_push`](Self::try_push).
+    #[inline]
+    pub fn push(&mut self, event: Event) -> Result<(), InputError> {
+        let mut event = event;
+        loop {
+            match self.try_push(event) {
+                Err(InputError::Full(back)) => event = back,
+                done => return done,
+            }
+            self.idle.idle(0);
+        }
+    }
+
+    /// Pushes an event, or gives it back where a ring is full.
+    #[inline]
+    pub fn try_push(&mut self, mut event: Event) -> Result<(), InputError> {
+        match self.try_push_row(&mut event.row) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(InputError::Full(event)),
+            Err(()) => Err(InputError::Closed(event)),
+        }
+    }
+
+    /// Sends a copy of `row`; false where there is no room, an error where nobody takes it.
+    #[inline]
+    pub(super) fn try_push_row(&mut self, row: &mut Row) -> Result<bool, ()> {
+        if self.is_blocked() {
+            self.publish();
+            if self.is_closed() {
+                return Err(());
+            }
+            if self.is_blocked() {
+                return Ok(false);
+            }
+        }
+        self.idle.idle(1);
+        match &mut self.end {
+            End::Router(router) => router.send(row),
+            End::Ring { port, rows } => {
+                *rows += 1;
+                row.set_seq(*rows);
+                row.set_rank(0);
+                port.send(row);
+            }
+        }
+        self.unpublished += 1;
+        if self.unpublished >= self.publish_every {
+            self.publish();
+            if self.is_closed() {
+                return Err(());
+            }
+        }
+        Ok(true)
+    }
+
+    /// Publishes what was pushed, and tells contexts that merge in `deterministic` order how far this input has come. Call it when
+    /// there is nothing more to push for now.
+    pub fn flush(&mut self) {
+        self.publish();
+    }
+
+    #[inline]
+    fn publish(&mut self) {
+        self.unpublished = 0;
+        // The queue in front of a ring never overflows here: nothing is sent while it is blocked.
+        let _: Result<usize, PendingFull> = match &mut self.end {
+            End::Router(router) => router.flush(),
+            End::Ring { port, .. } => port.flush(),
+        };
+    }
+
+    #[inline]
+    fn is_blocked(&self) -> bool {
+        match &self.end {
+            End::Router(router) => router.is_blocked(),
+            End::Ring { port, .. } => port.is_blocked(),
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        match &self.end {
+            End::Router(router) => router.is_closed(),
+            End::Ring { port, .. } => port.is_closed(),
+        }
+    }
+
+    /// How many events were pushed.
+    pub fn events(&self) -> u64 {
+        match &self.end {
+            End::Router(router) => router.rows(),
+            End::Ring { rows, .. } => *rows,
+        }
+    }
+
+    /// Waits until everything pushed has been put on the rings, as long as somebody takes it; true if it has.
+    pub(super) fn settle_step(&mut self) -> bool {
+        self.publish();
+        !self.is_blocked() || self.is_closed()
+    }
+
+    /// What pends is given up: closing waits for nothing.
+    pub(super) fn abandon(&mut self) {
+        self.abandoned = true;
+    }
+
+    /// Closes the input. What still pends in front of a full ring is waited for.
+    pub fn close(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Input {
+    fn drop(&mut self) {
+        // Everything that was taken is delivered, unless nobody is left, or the thread is on its way out already.
+        while !self.abandoned && !std::thread::panicking() && !self.settle_step() {
+            self.idle.idle(0);
+        }
+        match &mut self.end {
+            End::Router(router) => router.close(|ring| self.outside.ring(ring)),
+            End::Ring { port, .. } => self.outside.ring(port.close()),
+        }
+    }
+}
+
+impl fmt::Debug for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Input").field("events", &self.events()).finish_non_exhaustive()
+    }
+}
+
+/// Where results leave: polled by one thread.
+pub struct Output {
+    rings: FanIn<Row>,
+    layouts: Arc<Layouts>,
+    current: Option<Row>,
+    results: u64,
+}
+
+impl Output {
+    pub(super) fn new(rings: FanIn<Row>, layouts: Arc<Layouts>) -> Self {
+        Self { rings, layouts, current: None, results: 0 }
+    }
+
+    /// The next result, if there is one now.
+    pub fn poll(&mut self) -> Option<Record<'_>> {
+        self.current = match self.rings.pop() {
+            Ok(row) => Some(row),
+            Err(PopError::Empty | PopError::Closed) => None,
+        };
+        self.results += u64::from(self.current.is_some());
+        self.current.as_ref().map(|row| self.layouts.record(row))
+    }
+
+    /// Hands over up to `limit` results where they lie; returns how many. Faster than [`poll`](Self::poll).
+    pub fn drain(&mut self, limit: usize, mut sink: impl FnMut(Record<'_>)) -> usize {
+        let layouts = &self.layouts;
+        let drained = self.rings.drain(limit, |_, row| {
+            sink(layouts.record(row));
+            true
+        });
+        self.results += drained.taken as u64;
+        // Progress alone is news too: it lets the next call hand over what had to wait.
+        drained.taken + usize::from(drained.signals > 0)
+    }
+
+    /// Whether every result has been taken and none will come.
+    pub fn has_ended(&mut self) -> bool {
+        self.rings.has_ended()
+    }
+
+    /// How many results were taken.
+    pub fn results(&self) -> u64 {
+        self.results
+    }
+}
+
+impl fmt::Debug for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Output").field("results", &self.results).finish_non_exhaustive()
+    }
+}

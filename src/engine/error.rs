@@ -1,0 +1,92 @@
+//! What can go wrong between a program and its end.
+
+use crate::cores::PlacementError;
+use crate::flow::{JoinError, StartError};
+use crate::operators::CompileError;
+
+/// Why an engine cannot be built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// A stream, function or global cannot be compiled.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// A CPU that a context asks for cannot be had, and pinning is strict.
+    #[error(transparent)]
+    Placement(#[from] PlacementError),
+    /// The threads cannot be started.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// An option that makes no sense.
+    #[error("{0}")]
+    Option(String),
+    /// The CPUs that this process may use cannot be read.
+    #[error("cannot read which CPUs this process may use: {0}")]
+    Cpus(std::io::Error),
+}
+
+/// Why a run goes no further.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// Stages failed, were stuck, or were given up at the deadline.
+    #[error(transparent)]
+    Join(#[from] Box<JoinError>),
+    /// A stage has ended before the input did; [`finish`](super::Engine::finish) says why.
+    #[error("the engine has stopped taking events")]
+    Closed,
+    /// The input or the output was taken; use that.
+    #[error("the {0} was taken")]
+    Taken(&'static str),
+    /// The program runs on the caller's thread, so it has no ends to give away.
+    #[error(
+        "the program has no contexts and runs on the caller's thread: it has no {0} to take (Builder::threaded gives it a thread)"
+    )]
+    NoThreads(&'static str),
+    /// Results wait for a poll, and more than this is not kept.
+    #[error("{0} results wait to be polled; no more are kept")]
+    ResultsWaiting(usize),
+}
+
+/// Why an event cannot be made.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EventError {
+    /// No stream takes it, and no `event` statement declares it.
+    #[error("no stream of the program takes events of type {0}")]
+    UnknownType(String),
+    /// The declared type has no such field.
+    #[error("event {event_type} has no field {field}")]
+    UnknownField {
+        /// The event type.
+        event_type: String,
+        /// The field.
+        field: String,
+    },
+    /// The type is not declared and the program passes all fields on: it needs them by name.
+    #[error(
+        "the program passes all fields of {event_type} on and does not declare them; give {field} through EventType::event_with"
+    )]
+    NeedsMap {
+        /// The event type.
+        event_type: String,
+        /// The field.
+        field: String,
+    },
+    /// The value does not convert to the declared type.
+    #[error("field {field} is declared as {expected}, and {value} is none")]
+    WrongType {
+        /// The field.
+        field: String,
+        /// The declared type.
+        expected: String,
+        /// The value.
+        value: String,
+    },
+    /// The field belongs to another event type.
+    #[error("field {field} belongs to another event type")]
+    OtherType {
+        /// The field.
+        field: String,
+    },
+}

@@ -1,0 +1,159 @@
+//! A program on the caller's thread: its streams, and a queue for what they make.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::context::{Failure, Outlet, Streams};
+use crate::event::Row;
+use crate::operators::StreamStats;
+use crate::vpl::plan::Plan;
+
+use super::record::{Layouts, Record};
+use super::stats::DeadLetter;
+
+/// Dead letters that are kept until somebody takes them.
+pub(super) const DEAD_LETTERS_KEPT: usize = 10_000;
+
+/// A program that runs where it is called.
+pub(super) struct Inline {
+    streams: Streams,
+    last_seq: u64,
+    finished: bool,
+    queue: Queue,
+}
+
+/// What has come out.
+pub(super) struct Queue {
+    plan: Arc<Plan>,
+    pub(super) rows: VecDeque<Row>,
+    pub(super) results: u64,
+    pub(super) dead: VecDeque<DeadLetter>,
+    pub(super) failed: u64,
+    pub(super) dead_dropped: u64,
+}
+
+impl Queue {
+    fn note(&mut self, failure: Failure) {
+        self.failed += 1;
+        if self.dead.len() < DEAD_LETTERS_KEPT {
+            self.dead.push_back(DeadLetter::new(&self.plan, failure));
+        } else {
+            self.dead_dropped += 1;
+        }
+    }
+}
+
+impl Outlet for Queue {
+    fn send(&mut self, _port: usize, _row: &Row) {
+        debug_assert!(false, "a program on one thread has no ports");
+    }
+
+    #[inline]
+    fn result(&mut self, row: &Row) {
+        self.results += 1;
+        self.rows.push_back(row.clone());
+    }
+
+    fn failed(&mut self, failure: Failure) {
+        self.note(failure);
+    }
+}
+
+/// Hands results over as they are made: nothing is queued.
+struct Through<'a, F> {
+    layouts: &'a Layouts,
+    sink: F,
+    queue: &'a mut Queue,
+}
+
+impl<F: FnMut(Record<'_>)> Outlet for Through<'_, F> {
+    fn send(&mut self, _port: usize, _row: &Row) {
+        debug_assert!(false, "a program on one thread has no ports");
+    }
+
+    #[inline]
+    fn result(&mut self, row: &Row) {
+        self.queue.results += 1;
+        (self.sink)(self.layouts.record(row));
+    }
+
+    fn failed(&mut self, failure: Failure) {
+        self.queue.note(failure);
+    }
+}
+
+impl Inline {
+    pub(super) fn new(plan: Arc<Plan>, streams: Streams) -> Self {
+        let queue = Queue {
+            plan,
+            rows: VecDeque::new(),
+            results: 0,
+            dead: VecDeque::new(),
+            failed: 0,
+            dead_dropped: 0,
+        };
+        Self { streams, last_seq: 0, finished: false, queue }
+    }
+
+    pub(super) fn queue(&mut self) -> &mut Queue {
+        &mut self.queue
+    }
+
+    pub(super) fn queued(&self) -> &Queue {
+        &self.queue
+    }
+
+    pub(super) fn events(&self) -> u64 {
+        self.last_seq
+    }
+
+    pub(super) fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    pub(super) fn stats(&self) -> Vec<StreamStats> {
+        self.streams.stats()
+    }
+
+    #[inline]
+    fn number(&mut self, row: &mut Row) {
+        self.last_seq += 1;
+        row.set_seq(self.last_seq);
+        row.set_rank(0);
+    }
+
+    /// Runs one event; results are queued.
+    pub(super) fn push(&mut self, row: &mut Row) {
+        self.number(row);
+        self.streams.run_row(row, &mut self.queue);
+    }
+
+    /// Runs one event; results go to `sink` as they are made, behind those that are queued.
+    #[inline]
+    pub(super) fn feed(&mut self, row: &mut Row, layouts: &Layouts, mut sink: impl FnMut(Record<'_>)) {
+        self.number(row);
+        for row in self.queue.rows.drain(..) {
+            sink(layouts.record(&row));
+        }
+        self.streams.run_row(row, &mut Through { layouts, sink, queue: &mut self.queue });
+    }
+
+    /// The end of the input.
+    pub(super) fn finish(&mut self, layouts: &Layouts, mut sink: impl FnMut(Record<'_>)) {
+        for row in self.queue.rows.drain(..) {
+            sink(layouts.record(&row));
+        }
+        if !self.finished {
+            self.finished = true;
+            self.streams.flush(&mut Through { layouts, sink, queue: &mut self.queue });
+        }
+    }
+
+    /// The end of the input; results are queued.
+    pub(super) fn close(&mut self) {
+        if !self.finished {
+            self.finished = true;
+            self.streams.flush(&mut self.queue);
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! The stage in front of several inputs: merges and numbers what they bring.
+
+use crate::context::Router;
+use crate::event::Row;
+use crate::flow::{Cycle, FanIn, Leftovers, Stage};
+
+/// Takes rows from several inputs and sends them on as one.
+pub(super) struct InputStage {
+    inputs: FanIn<Row>,
+    router: Router,
+    batch_limit: usize,
+}
+
+impl InputStage {
+    pub(super) fn new(inputs: FanIn<Row>, router: Router, batch_limit: usize) -> Self {
+        Self { inputs, router, batch_limit }
+    }
+}
+
+impl Stage for InputStage {
+    fn name(&self) -> &str {
+        "input"
+    }
+
+    fn duty_cycle(&mut self) -> Cycle {
+        let Self { inputs, router, batch_limit } = self;
+        let mut taken = 0;
+        let mut ended = false;
+        if !router.is_blocked() {
+            let drained = inputs.drain(*batch_limit, |_, row| {
+                router.send(&mut row.clone());
+                !router.is_blocked()
+            });
+            (taken, ended) = (drained.taken, drained.ended);
+        }
+        match router.flush() {
+            Ok(_) if router.is_closed() => Cycle::Done,
+            Ok(_) if ended && !router.is_blocked() => Cycle::Done,
+            Ok(published) => Cycle::of(taken + published),
+            Err(full) => Cycle::Failed(full.to_string()),
+        }
+    }
+
+    fn close(&mut self, leftovers: &mut Leftovers) {
+        for lane in 0..self.inputs.lanes() {
+            let waiting = self.inputs.waiting(lane) as u64;
+            leftovers.waiting("input", waiting);
+        }
+        self.router.close(|ring| leftovers.ring(ring));
+    }
+}

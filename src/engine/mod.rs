@@ -1,0 +1,46 @@
+//! What an embedder holds: load a program, build an engine, push events in, poll results out.
+//!
+//! ```
+//! use varpin::engine::{Engine, Program};
+//!
+//! let program = Program::parse("stream Hot = Reading.where(celsius > 30.0).emit(room: room, celsius: celsius)")?;
+//! let mut engine = Engine::builder(&program).build()?;
+//! let reading = engine.event_type("Reading")?;
+//! let (room, celsius) = (reading.field("room")?, reading.field("celsius")?);
+//!
+//! let mut hot = Vec::new();
+//! for (name, degrees) in [("hall", 21.0), ("kiln", 900.0)] {
+//!     let mut event = reading.event(1_000_000_000);
+//!     event.set(&room, name)?;
+//!     event.set(&celsius, degrees)?;
+//!     engine.feed(event, |result| hot.push(result.to_json()))?;
+//! }
+//! engine.finish(|result| hot.push(result.to_json()))?;
+//! assert_eq!(hot, [r#"{"stream":"Hot","ts":"1970-01-01T00:00:01.000Z","data":{"room":"kiln","celsius":900.0}}"#]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! A program without contexts runs on the thread that feeds it: no thread, no ring. One with contexts has a thread for each;
+//! [`Engine::take_input`] and [`Engine::take_output`] give its ends to threads of the embedder's own, and
+//! [`Builder::stepped`] leaves the stepping to the embedder.
+
+mod build;
+mod builder;
+mod ends;
+mod error;
+mod event;
+mod inline;
+mod merge;
+mod program;
+mod record;
+mod run;
+mod stats;
+
+pub use builder::Builder;
+pub use ends::{Input, InputError, Output};
+pub use error::{BuildError, EngineError, EventError};
+pub use event::{Event, EventType, Field};
+pub use program::{Program, ProgramError};
+pub use record::{JsonLines, Record};
+pub use run::Engine;
+pub use stats::{ContextStats, DeadLetter, Stats, StreamCounts};

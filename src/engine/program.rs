@@ -1,0 +1,103 @@
+//! A program: loaded, checked, resolved; ready to become any number of engines.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::format::InputType;
+use crate::vpl::diagnostic::{Report, Severity};
+use crate::vpl::parser::{MAX_SOURCE_BYTES, parse};
+use crate::vpl::plan::Plan;
+use crate::vpl::resolve::resolve;
+
+/// A program that can run. Cloning it is cheap.
+#[derive(Clone, Debug)]
+pub struct Program {
+    plan: Arc<Plan>,
+    warnings: Arc<Report>,
+}
+
+/// Why a program cannot be loaded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProgramError {
+    /// The file cannot be read.
+    #[error("cannot read {}: {error}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        error: std::io::Error,
+    },
+    /// The text is no program that runs; all its errors and warnings.
+    #[error(transparent)]
+    Program(Report),
+}
+
+impl Program {
+    /// Reads a program from text.
+    pub fn parse(text: &str) -> Result<Self, ProgramError> {
+        Self::named("program", text.to_owned())
+    }
+
+    /// Reads a program from a file.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, ProgramError> {
+        let path = path.as_ref();
+        let failed = |error| ProgramError::Io { path: path.to_owned(), error };
+        let size = std::fs::metadata(path).map_err(failed)?.len();
+        if size > MAX_SOURCE_BYTES as u64 {
+            let message = format!("the file has {size} bytes, and a program at most {MAX_SOURCE_BYTES}");
+            return Err(failed(std::io::Error::new(std::io::ErrorKind::FileTooLarge, message)));
+        }
+        let text = std::fs::read_to_string(path).map_err(failed)?;
+        Self::named(&path.display().to_string(), text)
+    }
+
+    /// Reads a program from text; `name` is what messages call it.
+    pub fn named(name: &str, text: String) -> Result<Self, ProgramError> {
+        let (tree, mut findings) = parse(&text);
+        let failed = |findings: &[crate::vpl::diagnostic::Diagnostic]| {
+            findings.iter().any(|finding| finding.severity == Severity::Error)
+        };
+        let mut plan = Plan::default();
+        // What could not be read is not resolved: a missing half of a statement would be complained of twice.
+        if !failed(&findings) {
+            let (resolved, more) = resolve(&tree);
+            findings.extend(more);
+            plan = resolved;
+        }
+        let is_error = failed(&findings);
+        let report = Report::new(name, text, findings);
+        if is_error {
+            return Err(ProgramError::Program(report));
+        }
+        Ok(Self { plan: Arc::new(plan), warnings: Arc::new(report) })
+    }
+
+    /// The plan.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    pub(super) fn shared_plan(&self) -> Arc<Plan> {
+        Arc::clone(&self.plan)
+    }
+
+    /// What is legal and surely not meant. Empty where there is nothing to say.
+    pub fn warnings(&self) -> &Report {
+        &self.warnings
+    }
+
+    /// What a reader of events has to know: the names under which events can come, with their layouts.
+    pub fn input_types(&self) -> Vec<InputType> {
+        let plan = &self.plan;
+        plan.names
+            .iter()
+            .enumerate()
+            .map(|(id, name)| InputType {
+                name: name.name.clone(),
+                type_id: id as u32,
+                shape: plan.shapes[name.shape].clone(),
+            })
+            .collect()
+    }
+}

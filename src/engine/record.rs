@@ -1,0 +1,115 @@
+//! A result as the embedder sees it: a row, and the layout that says what is in it.
+
+use crate::event::{Row, Value};
+use crate::format::{ResultLayout, ResultWriter};
+use crate::vpl::plan::Plan;
+
+/// For each stream the layouts of its results, by lane.
+#[derive(Debug)]
+pub(super) struct Layouts(Vec<Vec<ResultLayout>>);
+
+impl Layouts {
+    pub(super) fn of(plan: &Plan) -> Self {
+        let layout = |stream: &crate::vpl::plan::StreamPlan| {
+            let results = stream.results.iter().map(|result| ResultLayout {
+                stream: stream.name.clone(),
+                type_name: result.type_name.clone(),
+                fields: result.fields.clone(),
+                rest: result.rest,
+            });
+            results.collect()
+        };
+        Self(plan.streams.iter().map(layout).collect())
+    }
+
+    pub(super) fn record<'a>(&'a self, row: &'a Row) -> Record<'a> {
+        Record { row, layouts: self }
+    }
+}
+
+/// One result.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a> {
+    row: &'a Row,
+    layouts: &'a Layouts,
+}
+
+impl<'a> Record<'a> {
+    fn stream_index(&self) -> usize {
+        usize::from(self.row.rank()) - 1
+    }
+
+    fn layout(&self) -> &'a ResultLayout {
+        &self.layouts.0[self.stream_index()][usize::from(self.row.lane())]
+    }
+
+    /// The stream that made it.
+    pub fn stream(&self) -> &'a str {
+        &self.layout().stream
+    }
+
+    /// Its type: the stream's name, or that of `.emit as`.
+    pub fn type_name(&self) -> &'a str {
+        let layout = self.layout();
+        layout.type_name.as_deref().unwrap_or(&layout.stream)
+    }
+
+    /// Event time in nanoseconds since the epoch.
+    pub fn time_ns(&self) -> i64 {
+        self.row.time_ns()
+    }
+
+    /// The number of the input event that caused it, from 1; results of the end of the input have [`FLUSH_SEQ`](crate::context::FLUSH_SEQ).
+    pub fn seq(&self) -> u64 {
+        self.row.seq()
+    }
+
+    /// Its fields in order; those without a value are left out.
+    pub fn fields(&self) -> Vec<(&'a str, &'a Value)> {
+        let layout = self.layout();
+        let present = |(_, value): &(&str, &Value)| !value.is_missing();
+        match layout.rest {
+            Some(slot) => match self.row.get(usize::from(slot)) {
+                Value::Map(map) => {
+                    map.iter().map(|(name, value)| (name.as_str(), value)).filter(present).collect()
+                }
+                _ => Vec::new(),
+            },
+            None => layout
+                .fields
+                .iter()
+                .map(|(name, slot)| (name.as_str(), self.row.get(usize::from(*slot))))
+                .filter(present)
+                .collect(),
+        }
+    }
+
+    /// The value of the field called `name`.
+    pub fn get(&self, name: &str) -> Option<&'a Value> {
+        self.fields().into_iter().find(|(field, _)| *field == name).map(|(_, value)| value)
+    }
+
+    /// The result as one line of JSON, without the line's end. For many results use [`JsonLines`].
+    pub fn to_json(&self) -> String {
+        let mut line = Vec::new();
+        ResultWriter::new(self.layout()).write(&mut line, self.row);
+        line.pop();
+        String::from_utf8_lossy(&line).into_owned()
+    }
+}
+
+/// Writes results as JSON lines; everything that does not depend on the row is prepared.
+#[derive(Clone, Debug)]
+pub struct JsonLines(Vec<Vec<ResultWriter>>);
+
+impl JsonLines {
+    pub(super) fn new(layouts: &Layouts) -> Self {
+        Self(layouts.0.iter().map(|stream| stream.iter().map(ResultWriter::new).collect()).collect())
+    }
+
+    /// Appends `record` and a line's end to `out`.
+    #[inline]
+    pub fn write(&mut self, record: &Record<'_>, out: &mut Vec<u8>) {
+        self.0[record.stream_index()][usize::from(record.row.lane())].write(out, record.row);
+    }
+}

@@ -1,0 +1,492 @@
+//! The engine: whatever runs the program, with the same calls in front of it.
+
+use std::time::Duration;
+
+use crate::flow::{Cycle, Leftovers, Running, Stage};
+use crate::idle::{Idle, IdleState};
+use crate::ring::Receiver;
+use std::sync::PoisonError;
+
+use crate::sync::Arc;
+use crate::vpl::plan::Plan;
+
+use super::build::Assembly;
+use super::builder::Builder;
+use super::ends::{Input, InputError, Output};
+use super::error::{EngineError, EventError};
+use super::event::{Event, EventType};
+use super::inline::Inline;
+use super::program::Program;
+use super::record::{JsonLines, Layouts, Record};
+use super::stats::{ContextStats, DeadLetter, StageStats, Stats, StreamCounts};
+
+/// How long [`Engine::finish`] waits for the threads to end.
+const FINISH_WITHIN: Duration = Duration::from_secs(60);
+/// Results taken at once while something else waits.
+const DRAIN_LIMIT: usize = 4096;
+
+/// A program that runs.
+///
+/// One thread that feeds and takes: [`feed`](Self::feed) and [`finish`](Self::finish). Threads of your own:
+/// [`take_input`](Self::take_input), [`take_output`](Self::take_output), [`join`](Self::join).
+#[derive(Debug)]
+pub struct Engine {
+    plan: Arc<Plan>,
+    layouts: Arc<Layouts>,
+    warnings: Vec<String>,
+    results_limit: usize,
+    mode: Mode,
+    /// From each stage: events on which its streams have failed.
+    dead_letters: Vec<Receiver<DeadLetter>>,
+    /// Filled when the run has ended.
+    ended: Option<Stats>,
+}
+
+/// Who runs the program.
+pub(super) enum Mode {
+    Inline(Box<Inline>),
+    Threads(Box<Threaded>),
+    Stepped(Box<Stepper>),
+    /// Joined.
+    Over,
+}
+
+/// A thread for each context.
+pub(super) struct Threaded {
+    running: Running,
+    inputs: Vec<Input>,
+    output: Option<Output>,
+    stats: Vec<StageStats>,
+    idle: IdleState,
+    events: u64,
+    results: u64,
+}
+
+impl Threaded {
+    pub(super) fn new(running: Running, inputs: Vec<Input>, output: Output, stats: Vec<StageStats>) -> Self {
+        let idle = IdleState::new(Idle::Backoff);
+        Self { running, inputs, output: Some(output), stats, idle, events: 0, results: 0 }
+    }
+}
+
+/// Every stage, stepped by the caller.
+pub(super) struct Stepper {
+    stages: Vec<Option<Box<dyn Stage>>>,
+    input: Option<Input>,
+    output: Output,
+    stats: Vec<StageStats>,
+    leftovers: Leftovers,
+    failure: Option<String>,
+    events: u64,
+}
+
+impl Stepper {
+    pub(super) fn new(mut assembly: Assembly) -> Self {
+        Self {
+            stages: assembly.stages.into_iter().map(|(_, stage)| Some(stage)).collect(),
+            input: assembly.inputs.pop(),
+            output: assembly.output,
+            stats: assembly.stats,
+            leftovers: Leftovers::new(),
+            failure: None,
+            events: 0,
+        }
+    }
+
+    /// One duty cycle of every stage, in the order of flow.
+    fn step(&mut self) -> usize {
+        let mut work = 0;
+        for slot in &mut self.stages {
+            let Some(stage) = slot else { continue };
+            match stage.duty_cycle() {
+                Cycle::Worked(done) => work += done,
+                Cycle::Idle => {}
+                ended @ (Cycle::Done | Cycle::Failed(_)) => {
+                    if let Cycle::Failed(message) = ended {
+                        self.failure.get_or_insert(format!("stage {} failed: {message}", stage.name()));
+                    }
+                    stage.close(&mut self.leftovers);
+                    *slot = None;
+                    work += 1;
+                }
+            }
+        }
+        work
+    }
+
+    fn has_ended(&self) -> bool {
+        self.stages.iter().all(Option::is_none)
+    }
+}
+
+impl std::fmt::Debug for Mode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Inline(_) => "on the caller's thread",
+            Self::Threads(_) => "on threads",
+            Self::Stepped(_) => "stepped",
+            Self::Over => "ended",
+        })
+    }
+}
+
+impl Engine {
+    /// Settings for an engine that runs `program`.
+    pub fn builder(program: &Program) -> Builder {
+        Builder::new(program)
+    }
+
+    pub(super) fn new(
+        builder: &Builder,
+        layouts: Arc<Layouts>,
+        mode: Mode,
+        dead_letters: Vec<Receiver<DeadLetter>>,
+        warnings: Vec<String>,
+    ) -> Self {
+        Self {
+            plan: Arc::clone(&builder.plan),
+            layouts,
+            warnings,
+            results_limit: builder.results_limit,
+            mode,
+            dead_letters,
+            ended: None,
+        }
+    }
+
+    /// A handle for the event type called `name`: one that a stream takes or an `event` statement declares.
+    pub fn event_type(&self, name: &str) -> Result<EventType, EventError> {
+        let id = self.plan.names.iter().position(|known| known.name == name);
+        let id = id.ok_or_else(|| EventError::UnknownType(name.to_owned()))?;
+        Ok(EventType::new(name, id as u32, self.plan.shapes[self.plan.names[id].shape].clone()))
+    }
+
+    /// What was asked for and could not be had: CPUs that don't exist, and the like.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// Whether the program runs on the thread that calls.
+    pub fn is_inline(&self) -> bool {
+        matches!(self.mode, Mode::Inline(_))
+    }
+
+    /// A writer for results as JSON lines.
+    pub fn json_lines(&self) -> JsonLines {
+        JsonLines::new(&self.layouts)
+    }
+
+    /// Feeds an event and hands over the results that are there, which are those of this event where the program runs on the
+    /// caller's thread, and those of earlier events elsewhere. Waits for room while taking results, so one thread is enough.
+    #[inline]
+    pub fn feed(&mut self, event: Event, sink: impl FnMut(Record<'_>)) -> Result<(), EngineError> {
+        let mut event = event;
+        self.feed_row(&mut event.row, sink)
+    }
+
+    /// [`feed`](Self::feed) for a row that a reader of [`format`](crate::format) has filled.
+    #[inline]
+    pub fn feed_row(
+        &mut self,
+        row: &mut crate::event::Row,
+        mut sink: impl FnMut(Record<'_>),
+    ) -> Result<(), EngineError> {
+        match &mut self.mode {
+            Mode::Inline(inline) => {
+                inline.feed(row, &self.layouts, sink);
+                Ok(())
+            }
+            Mode::Threads(threads) => {
+                let output = threads.output.as_mut().ok_or(EngineError::Taken("output"))?;
+                let [input, ..] = &mut threads.inputs[..] else { return Err(EngineError::Taken("input")) };
+                loop {
+                    match input.try_push_row(row) {
+                        Ok(true) => return Ok(()),
+                        Ok(false) => threads.idle.idle(output.drain(DRAIN_LIMIT, &mut sink)),
+                        Err(()) => return Err(EngineError::Closed),
+                    }
+                }
+            }
+            Mode::Stepped(stepper) => {
+                let input = stepper.input.as_mut().ok_or(EngineError::Closed)?;
+                loop {
+                    match input.try_push_row(row) {
+                        Ok(true) => return Ok(()),
+                        Ok(false) => {}
+                        Err(()) => return Err(EngineError::Closed),
+                    }
+                    // Without room, stepping and taking results makes some.
+                    for stage in stepper.stages.iter_mut().flatten() {
+                        stage.duty_cycle();
+                    }
+                    stepper.output.drain(DRAIN_LIMIT, &mut sink);
+                }
+            }
+            Mode::Over => Err(EngineError::Closed),
+        }
+    }
+
+    /// Pushes an event without handing over results: [`poll`](Self::poll) does. Gives the event back where there is no room.
+    pub fn try_push(&mut self, event: Event) -> Result<(), InputError> {
+        match &mut self.mode {
+            Mode::Inline(inline) => {
+                if inline.is_finished() {
+                    return Err(InputError::Closed(event));
+                }
+                if inline.queue().rows.len() >= self.results_limit {
+                    return Err(InputError::Full(event));
+                }
+                let mut event = event;
+                inline.push(&mut event.row);
+                Ok(())
+            }
+            Mode::Threads(threads) => match threads.inputs.first_mut() {
+                Some(input) => input.try_push(event),
+                None => Err(InputError::Closed(event)),
+            },
+            Mode::Stepped(stepper) => match stepper.input.as_mut() {
+                Some(input) => input.try_push(event),
+                None => Err(InputError::Closed(event)),
+            },
+            Mode::Over => Err(InputError::Closed(event)),
+        }
+    }
+
+    /// Publishes what was pushed and not published yet, and hands over the results that are there. Returns how many.
+    pub fn poll(&mut self, mut sink: impl FnMut(Record<'_>)) -> usize {
+        match &mut self.mode {
+            Mode::Inline(inline) => {
+                let queue = &mut inline.queue().rows;
+                let count = queue.len();
+                for row in queue.drain(..) {
+                    sink(self.layouts.record(&row));
+                }
+                count
+            }
+            Mode::Threads(threads) => {
+                threads.inputs.iter_mut().for_each(Input::flush);
+                threads.output.as_mut().map_or(0, |output| output.drain(DRAIN_LIMIT, sink))
+            }
+            Mode::Stepped(stepper) => stepper.output.drain(DRAIN_LIMIT, sink),
+            Mode::Over => 0,
+        }
+    }
+
+    /// Of a stepped engine: one duty cycle of every stage. Returns how much was done; 0 where there is nothing to do now, and always
+    /// where the engine steps itself.
+    pub fn step(&mut self) -> usize {
+        match &mut self.mode {
+            Mode::Stepped(stepper) => {
+                if let Some(input) = &mut stepper.input {
+                    input.flush();
+                }
+                stepper.step()
+            }
+            _ => 0,
+        }
+    }
+
+    /// Closes the input: what has come in is still handled. [`poll`](Self::poll) goes on until nothing comes any more.
+    pub fn close(&mut self) {
+        match &mut self.mode {
+            Mode::Inline(inline) => inline.close(),
+            Mode::Threads(threads) => {
+                threads.events += threads.inputs.iter().map(Input::events).sum::<u64>();
+                threads.inputs.clear();
+            }
+            Mode::Stepped(stepper) => {
+                if let Some(mut input) = stepper.input.take() {
+                    stepper.events = input.events();
+                    // Dropping an input waits for room, which only stepping makes.
+                    while !input.settle_step() && stepper.step() > 0 {}
+                }
+            }
+            Mode::Over => {}
+        }
+    }
+
+    /// Ends the input, hands over all results that are left, and waits for the threads. The error says which stages failed or were stuck.
+    pub fn finish(&mut self, sink: impl FnMut(Record<'_>)) -> Result<&Stats, EngineError> {
+        self.finish_within(FINISH_WITHIN, sink)
+    }
+
+    /// [`finish`](Self::finish) with another deadline: what is not done by then is given up and reported.
+    pub fn finish_within(
+        &mut self,
+        deadline: Duration,
+        mut sink: impl FnMut(Record<'_>),
+    ) -> Result<&Stats, EngineError> {
+        let give_up = std::time::Instant::now().checked_add(deadline);
+        let late = || give_up.is_some_and(|at| std::time::Instant::now() >= at);
+        match &mut self.mode {
+            Mode::Inline(inline) => {
+                inline.finish(&self.layouts, sink);
+                let stats = self.counted();
+                Ok(self.ended.insert(stats))
+            }
+            Mode::Threads(threads) => {
+                let output = threads.output.as_mut().ok_or(EngineError::Taken("output"))?;
+                // The inputs may pend in front of full rings: results are taken while they wait.
+                while !threads.inputs.iter_mut().fold(true, |settled, input| input.settle_step() && settled) {
+                    if late() {
+                        break;
+                    }
+                    threads.idle.idle(output.drain(DRAIN_LIMIT, &mut sink));
+                }
+                threads.events += threads.inputs.iter().map(Input::events).sum::<u64>();
+                if late() {
+                    threads.inputs.iter_mut().for_each(Input::abandon);
+                }
+                threads.inputs.clear();
+                while !output.has_ended() && !late() {
+                    threads.idle.idle(output.drain(DRAIN_LIMIT, &mut sink));
+                }
+                let left =
+                    give_up.map_or(deadline, |at| at.saturating_duration_since(std::time::Instant::now()));
+                self.join(left)
+            }
+            Mode::Stepped(_) => {
+                self.close();
+                loop {
+                    let Mode::Stepped(stepper) = &mut self.mode else { break };
+                    let done = stepper.step();
+                    let taken = stepper.output.drain(DRAIN_LIMIT, &mut sink);
+                    if stepper.has_ended() && stepper.output.has_ended() {
+                        break;
+                    }
+                    if done + taken == 0 && late() {
+                        break;
+                    }
+                }
+                let stats = self.counted();
+                Ok(self.ended.insert(stats))
+            }
+            Mode::Over => self.ended.as_ref().ok_or(EngineError::Closed),
+        }
+    }
+
+    /// Takes the next input, to push from another thread. There are as many as the [`Builder`] was asked for.
+    pub fn take_input(&mut self) -> Result<Input, EngineError> {
+        match &mut self.mode {
+            Mode::Threads(threads) if !threads.inputs.is_empty() => Ok(threads.inputs.remove(0)),
+            Mode::Threads(_) => Err(EngineError::Taken("input")),
+            Mode::Inline(_) | Mode::Stepped(_) => Err(EngineError::NoThreads("input")),
+            Mode::Over => Err(EngineError::Closed),
+        }
+    }
+
+    /// Takes the output, to poll from another thread.
+    pub fn take_output(&mut self) -> Result<Output, EngineError> {
+        match &mut self.mode {
+            Mode::Threads(threads) => threads.output.take().ok_or(EngineError::Taken("output")),
+            Mode::Inline(_) | Mode::Stepped(_) => Err(EngineError::NoThreads("output")),
+            Mode::Over => Err(EngineError::Closed),
+        }
+    }
+
+    /// Asks the run to end although inputs are still open: what has come in so far is still handled.
+    pub fn stop(&self) {
+        if let Mode::Threads(threads) = &self.mode {
+            threads.running.stop();
+        }
+    }
+
+    /// Waits until the run has ended, for up to `deadline`; then gives it up. Inputs that were not taken are closed; the output must be polled
+    /// to its end, or a full ring holds the run up.
+    pub fn join(&mut self, deadline: Duration) -> Result<&Stats, EngineError> {
+        if let Mode::Inline(_) | Mode::Stepped(_) = self.mode {
+            return self.finish_within(deadline, |_| {});
+        }
+        let Mode::Threads(threads) = std::mem::replace(&mut self.mode, Mode::Over) else {
+            return self.ended.as_ref().ok_or(EngineError::Closed);
+        };
+        let Threaded { running, inputs, mut output, stats, mut events, mut results, .. } = *threads;
+        events += inputs.iter().map(Input::events).sum::<u64>();
+        drop(inputs);
+        results += output.as_mut().map_or(0, |output| output.results());
+        let idles = running.idles();
+        let pins = running.pins();
+        let joined = running.join(deadline);
+        let report = match &joined {
+            Ok(report) => report,
+            Err(error) => &error.report,
+        };
+        let mut counted = Stats { events, results, warnings: self.warnings.clone(), ..Stats::default() };
+        counted.undelivered = report.undelivered.iter().map(|ring| (ring.ring.clone(), ring.items)).collect();
+        for ((context, idle, reason), (_, pin)) in idles.into_iter().zip(pins) {
+            let cpu = match pin {
+                crate::cores::PinOutcome::Pinned(cpu) => Some(cpu),
+                _ => None,
+            };
+            counted.contexts.push(ContextStats { context, cpu, idle: format!("{idle}: {reason}") });
+        }
+        self.count_stages(&stats, &mut counted);
+        self.ended = Some(counted);
+        match joined {
+            Ok(_) => self.ended.as_ref().ok_or(EngineError::Closed),
+            Err(error) => Err(EngineError::Join(Box::new(error))),
+        }
+    }
+
+    /// What was counted: final after the run has ended, so far where the program runs on the caller's thread.
+    pub fn stats(&self) -> Stats {
+        self.ended.clone().unwrap_or_else(|| self.counted())
+    }
+
+    fn counted(&self) -> Stats {
+        let mut stats = Stats { warnings: self.warnings.clone(), ..Stats::default() };
+        match &self.mode {
+            Mode::Inline(inline) => {
+                let queue = inline.queued();
+                stats.events = inline.events();
+                stats.results = queue.results;
+                stats.dead_letters = queue.failed;
+                stats.dead_letters_dropped = queue.dead_dropped;
+                let counts = inline.stats();
+                stats.streams = counts
+                    .iter()
+                    .enumerate()
+                    .map(|(at, counts)| StreamCounts::new(&self.plan, at, counts))
+                    .collect();
+            }
+            Mode::Threads(threads) => {
+                stats.events = threads.events + threads.inputs.iter().map(Input::events).sum::<u64>();
+                stats.results = threads.results + threads.output.as_ref().map_or(0, Output::results);
+                self.count_stages(&threads.stats, &mut stats);
+            }
+            Mode::Stepped(stepper) => {
+                stats.events = stepper.events + stepper.input.as_ref().map_or(0, Input::events);
+                stats.results = stepper.output.results();
+                self.count_stages(&stepper.stats, &mut stats);
+            }
+            Mode::Over => {}
+        }
+        stats
+    }
+
+    fn count_stages(&self, stages: &[StageStats], stats: &mut Stats) {
+        let mut streams: Vec<(usize, StreamCounts)> = Vec::new();
+        for stage in stages {
+            let counts = stage.counts.lock().unwrap_or_else(PoisonError::into_inner);
+            for (&stream, counts) in stage.streams.iter().zip(counts.iter()) {
+                streams.push((stream, StreamCounts::new(&self.plan, stream, counts)));
+            }
+            let (failed, dropped) = stage.failures.read();
+            stats.dead_letters += failed;
+            stats.dead_letters_dropped += dropped;
+        }
+        streams.sort_by_key(|(stream, _)| *stream);
+        stats.streams = streams.into_iter().map(|(_, counts)| counts).collect();
+    }
+
+    /// Takes the events on which streams have failed. They are kept up to a bound; those beyond it are only counted.
+    pub fn take_dead_letters(&mut self) -> Vec<DeadLetter> {
+        if let Mode::Inline(inline) = &mut self.mode {
+            return inline.queue().dead.drain(..).collect();
+        }
+        let waiting = |ring: &mut Receiver<DeadLetter>| -> Vec<DeadLetter> {
+            std::iter::from_fn(|| ring.pop().ok()).collect()
+        };
+        self.dead_letters.iter_mut().flat_map(waiting).collect()
+    }
+}

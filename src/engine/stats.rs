@@ -1,0 +1,162 @@
+//! What a run has counted, by stream and by context.
+
+use serde::Serialize;
+
+use crate::context::Failure;
+use crate::event::Row;
+use crate::event::json::{write_json, write_str};
+use crate::event::time::write_rfc3339;
+use crate::operators::StreamStats;
+use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
+use crate::vpl::plan::Plan;
+
+/// What a run has counted.
+#[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Events that came in, those included that no stream takes.
+    pub events: u64,
+    /// Results that went out.
+    pub results: u64,
+    /// Events on which a stream failed.
+    pub dead_letters: u64,
+    /// Dead letters that were not kept, because nobody took them in time.
+    pub dead_letters_dropped: u64,
+    /// The streams, in topological order.
+    pub streams: Vec<StreamCounts>,
+    /// The contexts; empty where the program runs on the caller's thread.
+    pub contexts: Vec<ContextStats>,
+    /// Rows left on rings, by ring; empty after a run that ended as it should.
+    pub undelivered: Vec<(String, u64)>,
+    /// What was asked for and could not be had, in words.
+    pub warnings: Vec<String>,
+}
+
+/// What a stream has counted.
+#[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
+pub struct StreamCounts {
+    /// The stream.
+    pub stream: String,
+    /// The context that runs it.
+    pub context: String,
+    /// Events that reached it.
+    pub events: u64,
+    /// Rows that left it.
+    pub rows: u64,
+    /// Events that came after all their windows had closed.
+    pub late: u64,
+    /// Keys that it holds state for.
+    pub keys: u64,
+}
+
+/// How a context ran.
+#[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
+pub struct ContextStats {
+    /// The context.
+    pub context: String,
+    /// The CPU that its thread is pinned to.
+    pub cpu: Option<usize>,
+    /// How it waits, and why.
+    pub idle: String,
+}
+
+/// An event on which a stream failed.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct DeadLetter {
+    /// The stream.
+    pub stream: String,
+    /// The operator.
+    pub operator: String,
+    /// What happened.
+    pub error: String,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// The event as JSON; null where the stream failed at the end of the input.
+    pub event: Option<serde_json::Value>,
+}
+
+impl StreamCounts {
+    pub(super) fn new(plan: &Plan, stream: usize, stats: &StreamStats) -> Self {
+        let spec = &plan.streams[stream];
+        Self {
+            stream: spec.name.clone(),
+            context: plan.contexts.get(spec.context).map_or_else(String::new, |context| context.name.clone()),
+            events: stats.events_in,
+            rows: stats.rows_out,
+            late: stats.late,
+            keys: stats.keys as u64,
+        }
+    }
+}
+
+/// What a stage tells when it closes, and what it counts on the way.
+#[derive(Clone, Debug, Default)]
+pub(super) struct StageStats {
+    /// Its streams, by index.
+    pub(super) streams: Vec<usize>,
+    /// What they have counted; filled when the stage closes.
+    pub(super) counts: Arc<Mutex<Vec<StreamStats>>>,
+    pub(super) failures: Arc<FailureCounts>,
+}
+
+/// How many events failed. Written by one stage alone.
+#[derive(Debug, Default)]
+pub(super) struct FailureCounts {
+    all: AtomicU64,
+    dropped: AtomicU64,
+}
+
+impl FailureCounts {
+    /// Counts a failure, and whether its dead letter was kept.
+    pub(super) fn note(&self, kept: bool) {
+        // Relaxed: these are only counters; nothing is published by them.
+        self.all.fetch_add(1, Ordering::Relaxed);
+        self.dropped.fetch_add(u64::from(!kept), Ordering::Relaxed);
+    }
+
+    /// All failures, and those whose dead letter was not kept.
+    pub(super) fn read(&self) -> (u64, u64) {
+        // Relaxed: as in `note`.
+        (self.all.load(Ordering::Relaxed), self.dropped.load(Ordering::Relaxed))
+    }
+}
+
+impl DeadLetter {
+    pub(super) fn new(plan: &Plan, failure: Failure) -> Self {
+        Self {
+            stream: failure.error.stream,
+            operator: failure.error.operator.to_owned(),
+            error: failure.error.message,
+            attempts: 1,
+            event: failure.row.map(|row| event_json(plan, &row)),
+        }
+    }
+}
+
+/// An event as JSON: what its layout has kept of it.
+fn event_json(plan: &Plan, row: &Row) -> serde_json::Value {
+    let mut text = b"{\"type\":".to_vec();
+    let name = plan.names.get(row.type_id() as usize);
+    write_str(&mut text, name.map_or("", |name| name.name.as_str()));
+    text.extend_from_slice(b",\"ts\":\"");
+    write_rfc3339(&mut text, row.time_ns());
+    text.extend_from_slice(b"\",\"data\":{");
+    let shape = name.map(|name| &plan.shapes[name.shape]);
+    let mut first = true;
+    for field in shape.into_iter().flat_map(|shape| &shape.fields) {
+        let value = field.slot.and_then(|slot| row.values().get(usize::from(slot)));
+        if let Some(value) = value.filter(|value| !value.is_missing()) {
+            if !std::mem::take(&mut first) {
+                text.push(b',');
+            }
+            write_str(&mut text, &field.name);
+            text.push(b':');
+            write_json(&mut text, value);
+        }
+    }
+    text.extend_from_slice(b"}}");
+    serde_json::from_slice(&text).unwrap_or(serde_json::Value::Null)
+}
