@@ -98,7 +98,10 @@ fn in_child(model: &Model) -> Result<u64, String> {
     let _ = stdout.as_mut().map(|pipe| pipe.read_to_string(&mut output));
     if !status.success() {
         let errors = errors.join().unwrap_or_default();
-        let message: Vec<&str> = errors.lines().filter(|line| !line.trim().is_empty()).take(3).collect();
+        let noise = |line: &&str| {
+            line.trim().is_empty() || ["thread '", "note: "].iter().any(|start| line.starts_with(start))
+        };
+        let message: Vec<&str> = errors.lines().filter(|line| !noise(line)).take(2).collect();
         return Err(format!("{status}: {}", message.join(" / ")));
     }
     output.trim().parse().map_err(|_| format!("no number of schedules in {output:?}"))

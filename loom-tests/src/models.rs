@@ -46,9 +46,9 @@ models! {
     4 hang_up::what_is_left_is_counted_and_dropped_once;
     5 wake::sleeping_receiver_sees_items_and_the_end 3;
     5 wake::sleeping_receiver_sees_chunks 3;
-    5 wake::sleeping_sender_sees_freed_space 3;
+    5 wake::sleeping_sender_sees_freed_space;
     5 wake::sleeping_sender_sees_freed_chunks 3;
-    5 wake::sleeping_sender_sees_the_receiver_leave 3;
+    5 wake::sleeping_sender_sees_the_receiver_leave;
     5 wake::both_sleep 3;
-    5 wake::two_senders_wake_one_sleeper 3;
+    5 wake::two_senders_wake_one_sleeper 2;
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 /// Runs `body` on a thread of its own and aborts the whole process, with a message, if it takes longer than `limit`: a
 /// test that joins threads must fail, not hang, when one of them never ends. The limit is no promise about speed.
+#[allow(dead_code, reason = "not every test file joins threads")]
 pub(crate) fn within<R: Send + 'static>(
     limit: Duration,
     what: &str,
