@@ -75,6 +75,27 @@ impl Row {
         row
     }
 
+    /// Makes this row what [`Row::new`] gives, in its place: a caller that reads event after event into one row copies none.
+    #[inline]
+    pub fn reset(&mut self, type_id: u32, time_ns: i64, fields: usize) {
+        if self.flags != 0 || fields > INLINE_FIELDS {
+            *self = Self::new(type_id, time_ns, fields);
+            return;
+        }
+        // No value is shared, so none of the old ones needs to be dropped.
+        for slot in &mut self.slots[..fields] {
+            slot.write(Value::Missing);
+        }
+        self.seq = 0;
+        self.time_ns = time_ns;
+        self.type_id = type_id;
+        self.rank = 0;
+        self.len = fields as u16;
+        self.signal = Signal::Event;
+        self.lane = 0;
+        self.stamp = 0;
+    }
+
     /// A row that holds `values` in order.
     pub fn with_values(type_id: u32, time_ns: i64, values: &[Value]) -> Self {
         let mut row = Self::new(type_id, time_ns, values.len());

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use super::bad_input::{Parsed, fault};
 use super::fill::Filler;
 use super::scan::{END, Limits, Scanner};
-use super::types::{InputTypes, positional_name};
+use super::types::{Field, InputTypes, positional_name};
 use crate::event::Row;
 use crate::event::time::unit_ns;
 
@@ -56,28 +56,38 @@ impl Evt {
             }
             _ => {}
         }
-        let start = scanner.at();
-        let place = match types.again(scanner.rest()) {
-            Some((place, len)) => {
-                scanner.skip(len);
-                place
-            }
-            None => types.find(scanner.name("an event type")?),
-        };
-        let name_end = scanner.at();
-        scanner.space();
         let time_ns = own_time_ns.unwrap_or(self.batch_ns);
-        match scanner.peek() {
-            b'{' => braces(&mut scanner, Filler::new(types.at(place), row, time_ns, limits))?,
-            b'(' => parentheses(&mut scanner, Filler::new(types.at(place), row, time_ns, limits))?,
-            _ if own_time_ns.is_none() && scanner.slice(start, name_end) == "BATCH" => {
-                let at = scanner.at();
-                let batch_ns = scaled(scanner.int("the time of the batch in milliseconds")?, NS_PER_MS, at)?;
-                end(&mut scanner)?;
-                self.batch_ns = batch_ns;
-                return Ok(Line::Nothing);
+        let start = scanner.at();
+        let last = types.at(types.last());
+        if let Some((field, lead)) = last.expected(0, scanner.rest()) {
+            scanner.skip(lead);
+            let mut filler = Filler::new(last, row, time_ns, limits);
+            filler.next_place();
+            fields(&mut scanner, start, field, filler)?;
+        } else {
+            let name = scanner.name("an event type")?;
+            scanner.space();
+            match scanner.peek() {
+                opening @ (b'{' | b'(') => {
+                    scanner.skip(1);
+                    let place = types.find(name);
+                    let filler = Filler::new(types.at(place), row, time_ns, limits);
+                    if opening == b'{' {
+                        braces(&mut scanner, start, filler)?;
+                    } else {
+                        parentheses(&mut scanner, filler)?;
+                    }
+                }
+                _ if name == "BATCH" && own_time_ns.is_none() => {
+                    let at = scanner.at();
+                    let batch_ns =
+                        scaled(scanner.int("the time of the batch in milliseconds")?, NS_PER_MS, at)?;
+                    end(&mut scanner)?;
+                    self.batch_ns = batch_ns;
+                    return Ok(Line::Nothing);
+                }
+                _ => return Err(scanner.unexpected("expected `{` or `(` after the event type")),
             }
-            _ => return Err(scanner.unexpected("expected `{` or `(` after the event type")),
         }
         scanner.space();
         if scanner.peek() == b';' {
@@ -119,30 +129,40 @@ fn scaled(count: i64, unit_ns: i64, at: usize) -> Parsed<i64> {
         .ok_or_else(|| fault(at, "the time is out of range: it must fit into 64 bits of nanoseconds"))
 }
 
-/// `{ field: value, .. }`
-#[inline]
-fn braces(scanner: &mut Scanner<'_>, mut filler: Filler<'_>) -> Parsed<()> {
-    scanner.skip(1);
+/// `field: value, .. }`, of an event that begins at `start`.
+fn braces(scanner: &mut Scanner<'_>, start: usize, mut filler: Filler<'_>) -> Parsed<()> {
     scanner.space();
-    if scanner.peek() != b'}' {
-        loop {
-            let name_at = scanner.at();
-            let (field, name_len) = if let Some((field, len)) = filler.expected(scanner.rest()) {
-                scanner.skip(len + 1);
-                (field, len)
-            } else {
-                let name = scanner.name("a field")?;
-                let field = filler.named(name).map_err(|message| fault(name_at, message))?;
-                scanner.space();
-                scanner.expect(b':', "after the name of a field")?;
-                (field, name.len())
-            };
-            scanner.space();
-            let at = scanner.at();
-            let value = scanner.value(field.keep)?;
-            filler
-                .put(field, value, || Cow::Borrowed(scanner.slice(name_at, name_at + name_len)))
-                .map_err(|message| fault(at, message))?;
+    if scanner.peek() == b'}' {
+        scanner.skip(1);
+        filler.finish();
+        return Ok(());
+    }
+    let field = named(scanner, &mut filler)?;
+    filler.remember(scanner.slice(start, scanner.at()), field);
+    fields(scanner, start, field, filler)
+}
+
+/// `value, field: value, .. }`: the scanner is at the value of `field`, and what stands before it begins at `lead`.
+#[inline]
+fn fields(
+    scanner: &mut Scanner<'_>,
+    mut lead: usize,
+    mut field: Field,
+    mut filler: Filler<'_>,
+) -> Parsed<()> {
+    loop {
+        scanner.space();
+        let at = scanner.at();
+        let value = scanner.value(field.keep)?;
+        filler
+            .put(field, value, || Cow::Borrowed(last_name(scanner.slice(lead, at))))
+            .map_err(|message| fault(at, message))?;
+        lead = scanner.at();
+        field = if let Some((field, len)) = filler.expected(scanner.rest()) {
+            scanner.skip(len);
+            filler.next_place();
+            field
+        } else {
             scanner.space();
             match scanner.peek() {
                 b',' => scanner.skip(1),
@@ -150,16 +170,38 @@ fn braces(scanner: &mut Scanner<'_>, mut filler: Filler<'_>) -> Parsed<()> {
                 _ => return Err(scanner.unexpected("expected `,` or `}` after a field")),
             }
             scanner.space();
-        }
+            let field = named(scanner, &mut filler)?;
+            filler.remember(scanner.slice(lead, scanner.at()), field);
+            field
+        };
     }
     scanner.skip(1);
     filler.finish();
     Ok(())
 }
 
-/// `(value, ..)`
+/// The name of a field, up to its value.
+fn named(scanner: &mut Scanner<'_>, filler: &mut Filler<'_>) -> Parsed<Field> {
+    let at = scanner.at();
+    let name = scanner.name("a field")?;
+    let field = filler.named(name).map_err(|message| fault(at, message))?;
+    scanner.space();
+    scanner.expect(b':', "after the name of a field")?;
+    scanner.space();
+    Ok(field)
+}
+
+/// The name in `lead`, which stands between two values.
+fn last_name(lead: &str) -> &str {
+    let up_to_name = lead.trim_end_matches([' ', '\t', ':']);
+    up_to_name
+        .rsplit(|character: char| !(character.is_ascii_alphanumeric() || character == '_'))
+        .next()
+        .unwrap_or(up_to_name)
+}
+
+/// `value, ..)`
 fn parentheses(scanner: &mut Scanner<'_>, mut filler: Filler<'_>) -> Parsed<()> {
-    scanner.skip(1);
     scanner.space();
     if scanner.peek() != b')' {
         loop {

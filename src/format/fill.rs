@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 
 use super::scan::Limits;
-use super::types::{NO_FIELD, TypeState};
+use super::types::{Field, TypeState};
 use crate::event::convert::convert;
-use crate::event::{FieldType, Map, Row, Text, Value};
+use crate::event::{FieldType, Map, Row, ShapeField, Text, Value};
 
 /// Fills one row with the fields of one event.
 pub(super) struct Filler<'a> {
@@ -18,19 +18,11 @@ pub(super) struct Filler<'a> {
     max_fields: usize,
 }
 
-/// A field that has been found by name.
-#[derive(Clone, Copy)]
-pub(super) struct Field {
-    index: u16,
-    /// Whether its value must be built; else it is enough to check it.
-    pub(super) keep: bool,
-}
-
 impl<'a> Filler<'a> {
     /// Makes `row` one of type `ty` at `time_ns`, without values.
     #[inline]
     pub(super) fn new(ty: &'a mut TypeState, row: &'a mut Row, time_ns: i64, limits: Limits) -> Self {
-        *row = Row::new(ty.type_id, time_ns, usize::from(ty.shape.slots));
+        row.reset(ty.type_id, time_ns, usize::from(ty.shape.slots));
         let rest = ty.shape.rest.map(|_| Map::default());
         Self { ty, row, rest, place: 0, max_fields: limits.max_fields }
     }
@@ -50,20 +42,29 @@ impl<'a> Filler<'a> {
         self.ty.shape.declared && self.ty.shape.position(name).is_some()
     }
 
-    /// The next field, if `text` begins as the last event did at this place; and how long its name is.
+    /// The next field, if `text` begins with what stood before its value in the last event; and how long that is.
     #[inline]
-    pub(super) fn expected(&mut self, text: &[u8]) -> Option<(Field, usize)> {
-        let (index, len) = self.ty.expected(self.place, text)?;
+    pub(super) fn expected(&self, text: &[u8]) -> Option<(Field, usize)> {
+        self.ty.expected(self.place, text)
+    }
+
+    /// The next field was found without a look-up.
+    #[inline]
+    pub(super) fn next_place(&mut self) {
         self.place += 1;
-        Some((self.field(index), len))
+    }
+
+    /// Remembers what stood before the value of `field`, the last one that was found.
+    pub(super) fn remember(&mut self, lead: &str, field: Field) {
+        self.ty.remember(self.place - 1, lead, field);
     }
 
     /// The next field, by name.
     pub(super) fn named(&mut self, name: &str) -> Result<Field, Cow<'static, str>> {
         self.check_room()?;
-        let index = self.ty.find(self.place, name);
+        let field = self.ty.find(self.place, name);
         self.place += 1;
-        Ok(self.field(index))
+        Ok(field)
     }
 
     /// The next field, by its place.
@@ -72,9 +73,9 @@ impl<'a> Filler<'a> {
         if self.ty.shape.declared && self.place == self.ty.shape.fields.len() {
             return Err(format!("`{}` has only {} fields", self.ty.name, self.place).into());
         }
-        let index = self.ty.positional(self.place);
+        let field = self.ty.positional(self.place);
         self.place += 1;
-        Ok(self.field(index))
+        Ok(field)
     }
 
     fn check_room(&self) -> Result<(), Cow<'static, str>> {
@@ -90,16 +91,6 @@ impl<'a> Filler<'a> {
         known.filter(|_| self.ty.shape.declared).map(|known| &known.ty)
     }
 
-    #[inline]
-    fn field(&self, index: u16) -> Field {
-        let declared = self.ty.shape.declared;
-        let keep = match self.ty.shape.fields.get(usize::from(index)) {
-            Some(field) => field.slot.is_some() || declared || self.rest.is_some(),
-            None => self.rest.is_some() && !declared,
-        };
-        Field { index, keep }
-    }
-
     /// Puts `value`, which was built if `field.keep`, where it belongs. `name` is asked for only where the shape does not
     /// know the field.
     #[inline]
@@ -112,29 +103,25 @@ impl<'a> Filler<'a> {
         if !field.keep {
             return Ok(());
         }
-        let Some(known) = self.ty.shape.fields.get(usize::from(field.index)) else {
-            if let Some(rest) = &mut self.rest {
-                rest.insert(Text::new(&name()), value);
+        let known = self.ty.shape.fields.get(usize::from(field.index));
+        let value = match known {
+            Some(known) if field.typed && !fits(&value, &known.ty) => {
+                convert(value, &known.ty).map_err(|value| self.misfit(known, &value))?
             }
-            return Ok(());
-        };
-        let value = if self.ty.shape.declared && !fits(&value, &known.ty) {
-            convert(value, &known.ty).map_err(|value| self.misfit(field, &value))?
-        } else {
-            value
+            _ => value,
         };
         if let Some(rest) = &mut self.rest {
-            rest.insert(Text::new(&known.name), value.clone());
+            let name = known.map_or_else(|| Text::new(&name()), |known| Text::new(&known.name));
+            rest.insert(name, value.clone());
         }
-        if let Some(slot) = known.slot {
+        if let Some(slot) = field.slot {
             self.row.set(usize::from(slot), value);
         }
         Ok(())
     }
 
     #[cold]
-    fn misfit(&self, field: Field, value: &Value) -> Cow<'static, str> {
-        let known = &self.ty.shape.fields[usize::from(field.index)];
+    fn misfit(&self, known: &ShapeField, value: &Value) -> Cow<'static, str> {
         let kind = match value {
             Value::Missing => "nothing",
             Value::Null => "null",
@@ -168,9 +155,6 @@ impl<'a> Filler<'a> {
         self.row.set_time_ns(time_ns);
     }
 }
-
-const _: () =
-    assert!(NO_FIELD == u16::MAX, "no shape has a field at this place, so looking it up finds nothing");
 
 /// Whether `value` is of type `ty` as it is. Null fits everywhere: a declared field may have no value.
 #[inline]

@@ -12,10 +12,10 @@ use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, Visitor};
 
 use super::bad_input::{Fault, Parsed, fault};
-use super::fill::{Field, Filler};
+use super::fill::Filler;
 use super::json_value::{StrSeed, ValueSeed};
 use super::scan::Limits;
-use super::types::InputTypes;
+use super::types::{Field, InputTypes};
 use crate::event::time::parse_rfc3339;
 use crate::event::{Row, Text, Value};
 

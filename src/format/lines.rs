@@ -1,7 +1,9 @@
 //! Lines out of a `Read`, through one buffer that no input can make grow beyond a bound.
 //!
 //! One call of `fill` is one read, so that a pipe is read as it is written. A line longer than the bound is reported once,
-//! as soon as that is known, and passed over: its bytes are dropped as they come.
+//! as soon as that is known, and passed over: its bytes are dropped as they come. Text is checked to be UTF-8 a block at a
+//! time, which costs a fraction of checking line by line.
+#![allow(unsafe_code)] // one unchecked conversion of what was checked before: see `text`
 
 use std::io::{self, ErrorKind, Read};
 use std::ops::Range;
@@ -23,10 +25,16 @@ pub(super) enum RecordEnd {
 /// A record in the buffer, without its newline.
 #[derive(Debug)]
 pub(super) enum Record {
-    Whole {
+    Text {
         bytes: Range<usize>,
         /// The number of its first line.
         line: u64,
+    },
+    NotUtf8 {
+        bytes: Range<usize>,
+        line: u64,
+        /// How many of the bytes are UTF-8.
+        valid: usize,
     },
     TooLong {
         /// How it begins.
@@ -70,6 +78,8 @@ pub(super) struct Lines<R> {
     end: usize,
     /// Up to here there is no end of the record that begins at `start`.
     scanned: usize,
+    /// `buffer[valid]` is UTF-8.
+    valid: Range<usize>,
     quoting: Quoting,
     place: Place,
 }
@@ -84,6 +94,7 @@ impl<R: Read> Lines<R> {
             start: 0,
             end: 0,
             scanned: 0,
+            valid: 0..0,
             quoting: Quoting::Start,
             place: Place::default(),
         }
@@ -102,6 +113,7 @@ impl<R: Read> Lines<R> {
         self.start = 0;
         self.end = 0;
         self.scanned = 0;
+        self.valid = 0..0;
         self.quoting = Quoting::Start;
         self.place = place;
     }
@@ -116,6 +128,34 @@ impl<R: Read> Lines<R> {
         &self.buffer[range]
     }
 
+    /// The text of a record that is `Record::Text`.
+    ///
+    /// # Panics
+    /// If the range was not found to be UTF-8.
+    #[inline]
+    pub(super) fn text(&self, bytes: Range<usize>) -> &str {
+        let valid = &self.buffer[self.valid.clone()];
+        // SAFETY: `check` alone makes `valid` longer, by what it has found to be UTF-8. Whatever moves or overwrites these bytes
+        // empties it: `fill` where it moves them; elsewhere it writes behind `end`, and `valid.end <= end`.
+        let valid = unsafe { std::str::from_utf8_unchecked(valid) };
+        &valid[bytes.start - self.valid.start..bytes.end - self.valid.start]
+    }
+
+    /// How many of `bytes` are UTF-8. Looks at everything that has been read, unless it has done so before.
+    #[inline]
+    fn check(&mut self, bytes: &Range<usize>) -> usize {
+        if bytes.start < self.valid.start || bytes.end > self.valid.end {
+            self.check_from(bytes.start);
+        }
+        self.valid.end.min(bytes.end) - bytes.start
+    }
+
+    fn check_from(&mut self, start: usize) {
+        let unchecked = &self.buffer[start..self.end];
+        let valid = std::str::from_utf8(unchecked).map_or_else(|error| error.valid_up_to(), str::len);
+        self.valid = start..start + valid;
+    }
+
     /// Reads once. 0: the input has ended. Where the buffer is full of whole records it reads nothing and returns how many
     /// bytes are waiting.
     pub(super) fn fill(&mut self) -> io::Result<usize> {
@@ -123,11 +163,13 @@ impl<R: Read> Lines<R> {
             self.start = 0;
             self.end = 0;
             self.scanned = 0;
+            self.valid = 0..0;
         } else if self.buffer.len() - self.end < BLOCK_BYTES / 2 {
             self.buffer.copy_within(self.start..self.end, 0);
             self.end -= self.start;
             self.scanned -= self.start;
             self.start = 0;
+            self.valid = 0..0;
             if self.buffer.len() - self.end < BLOCK_BYTES / 2 {
                 let bound = self.max_record_bytes.saturating_add(BLOCK_BYTES);
                 let grown = (self.buffer.len() * 2).min(bound).max(self.buffer.len());
@@ -233,7 +275,10 @@ impl<R: Read> Lines<R> {
         if bytes.end > bytes.start && self.buffer[bytes.end - 1] == b'\r' {
             bytes.end -= 1;
         }
-        Some(Record::Whole { bytes, line })
+        match self.check(&bytes) {
+            valid if valid == bytes.len() => Some(Record::Text { bytes, line }),
+            valid => Some(Record::NotUtf8 { bytes, line, valid }),
+        }
     }
 
     /// Starts passing over the record at `start`, if it is longer than the bound already.

@@ -28,7 +28,7 @@ pub(super) struct Scanner<'a> {
 
 /// Whether `byte` can be part of a name.
 #[inline]
-pub(super) fn in_name(byte: u8) -> bool {
+fn in_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
 

@@ -155,7 +155,7 @@ impl<R: Read> EventSource<R> {
     /// Parses a last line without a newline. To be called once the input has ended and `next` has no more.
     pub fn finish(&mut self, row: &mut Row) -> Result<Option<()>, BadInput> {
         if self.lines.inside_quotes()
-            && let Some(Record::Whole { bytes, line }) = self.lines.last()
+            && let Some(Record::Text { bytes, line }) = self.lines.last()
         {
             let bytes = self.lines.bytes(bytes);
             return Err(BadInput::new(bytes, line, super::csv::not_closed(bytes)));
@@ -171,9 +171,12 @@ impl<R: Read> EventSource<R> {
     #[inline]
     fn parse(&mut self, record: Record, row: &mut Row) -> Result<bool, BadInput> {
         let (bytes, line, outcome) = match record {
-            Record::Whole { bytes, line } => {
-                let bytes = self.lines.bytes(bytes);
-                (bytes, line, self.parser.record(bytes, row))
+            Record::Text { bytes, line } => {
+                let text = self.lines.text(bytes);
+                (text.as_bytes(), line, self.parser.record(text, row))
+            }
+            Record::NotUtf8 { bytes, line, valid } => {
+                (self.lines.bytes(bytes), line, Err(fault(valid, "bytes that are no UTF-8")))
             }
             Record::TooLong { bytes, line } => {
                 let message = format!("longer than {} bytes", self.lines.max_record_bytes());
@@ -243,11 +246,9 @@ impl<R: Read + Seek> EventSource<R> {
 }
 
 impl Parser {
-    /// Whether `bytes` is an event; it is then in `row`.
+    /// Whether `text` is an event; it is then in `row`.
     #[inline]
-    fn record(&mut self, bytes: &[u8], row: &mut Row) -> Parsed<bool> {
-        let text = std::str::from_utf8(bytes)
-            .map_err(|error| fault(error.valid_up_to(), "bytes that are no UTF-8"))?;
+    fn record(&mut self, text: &str, row: &mut Row) -> Parsed<bool> {
         match self.format {
             Format::Evt => match self.evt.line(text, &mut self.types, self.limits, row)? {
                 Line::Event => Ok(true),

@@ -4,12 +4,25 @@
 use hashbrown::HashMap;
 use rapidhash::fast::RandomState;
 
-use crate::event::Shape;
+use crate::event::{FieldType, Shape};
 
-/// No field of the shape.
-pub(super) const NO_FIELD: u16 = u16::MAX;
-/// How long a field's name may be for its place to be remembered.
-const REMEMBERED_BYTES: usize = 29;
+/// How long the name of a field may be for its place to be remembered.
+const REMEMBERED_NAME: usize = 29;
+/// How long the text between two values may be to be remembered.
+const REMEMBERED_LEAD: usize = 61;
+
+/// What to do with the value of a field.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Field {
+    /// Its place in the shape; beyond the last: the shape does not know it.
+    pub(super) index: u16,
+    /// Where it goes.
+    pub(super) slot: Option<u16>,
+    /// Whether its value must be built; else it is enough to check it.
+    pub(super) keep: bool,
+    /// Whether it must be of a declared type.
+    pub(super) typed: bool,
+}
 
 /// An event type that some stream takes.
 #[derive(Clone, Debug)]
@@ -45,16 +58,6 @@ impl InputTypes {
         Self { types, by_name, last: 0 }
     }
 
-    /// The place of the last event's type, and the length of its name, if `text` begins with just this name.
-    #[inline]
-    pub(super) fn again(&self, text: &[u8]) -> Option<(usize, usize)> {
-        let name = self.types[self.last].name.as_bytes();
-        let follows = !name.is_empty()
-            && text.starts_with(name)
-            && text.get(name.len()).is_none_or(|&byte| !super::scan::in_name(byte));
-        follows.then_some((self.last, name.len()))
-    }
-
     /// The place of the type called `name`.
     pub(super) fn find(&mut self, name: &str) -> usize {
         if self.types[self.last].name != name {
@@ -64,6 +67,7 @@ impl InputTypes {
     }
 
     /// The place of the last event's type.
+    #[inline]
     pub(super) fn last(&self) -> usize {
         self.last
     }
@@ -74,93 +78,122 @@ impl InputTypes {
     }
 }
 
-/// A type, and what the last event of it looked like.
+/// A type, and what the last event of it looked like. Where the next one looks the same, no name is looked up.
 #[derive(Clone, Debug)]
 pub(super) struct TypeState {
     pub(super) name: String,
     pub(super) type_id: u32,
     pub(super) shape: Shape,
+    /// The fields of the shape, and behind them what to do with any other.
+    fields: Vec<Field>,
     /// The field that a value at a place of the form `Type(value, ..)` belongs to.
     positional: Vec<u16>,
-    /// The fields of the last event in its order: where the next one has the same, no name is looked up.
-    order: Vec<Remembered>,
+    /// By place: the name of the field there.
+    names: Vec<Remembered<REMEMBERED_NAME>>,
+    /// By place: the text between the value before and the value of the field there, such as `, name: `; before the first
+    /// value all that stands there from the name of the type on.
+    leads: Vec<Remembered<REMEMBERED_LEAD>>,
 }
 
-/// A field's name as it stood at some place of the last event, held in place so that remembering never allocates.
+/// A text that stood at some place of the last event, held in place so that remembering never allocates.
 #[derive(Clone, Copy, Debug)]
-struct Remembered {
-    bytes: [u8; REMEMBERED_BYTES],
+struct Remembered<const BYTES: usize> {
+    bytes: [u8; BYTES],
     /// 0: nothing is remembered.
     len: u8,
-    field: u16,
+    field: Field,
+}
+
+impl<const BYTES: usize> Remembered<BYTES> {
+    /// Remembers that `text` at `place` means `field`. Places are bounded, since the number of fields of an event is.
+    fn put(all: &mut Vec<Self>, place: usize, text: &[u8], field: Field) {
+        if all.len() <= place {
+            all.resize(place + 1, Self { bytes: [0; BYTES], len: 0, field });
+        }
+        let remembered = &mut all[place];
+        remembered.len = 0;
+        if let Some(bytes) = remembered.bytes.get_mut(..text.len()) {
+            bytes.copy_from_slice(text);
+            remembered.len = text.len() as u8;
+            remembered.field = field;
+        }
+    }
+
+    #[inline]
+    fn text(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
 }
 
 impl TypeState {
     fn new(ty: InputType) -> Self {
         let InputType { name, type_id, shape } = ty;
-        debug_assert!(shape.fields.len() < usize::from(NO_FIELD), "fields are counted in 16 bits");
-        let mut positional = Vec::new();
-        if shape.declared {
-            positional.extend(0..shape.fields.len() as u16);
-        } else {
-            for (field, known) in shape.fields.iter().enumerate() {
-                // A name that no bound of fields can reach is never positional.
-                let Some(place) =
-                    known.name.strip_prefix("field_").and_then(|place| place.parse::<u16>().ok())
-                else {
-                    continue;
-                };
-                let place = usize::from(place);
-                if known.name != positional_name(place) {
-                    continue;
-                }
-                if positional.len() <= place {
-                    positional.resize(place + 1, NO_FIELD);
-                }
-                positional[place] = field as u16;
-            }
-        }
-        Self { name, type_id, shape, positional, order: Vec::new() }
+        let count =
+            u16::try_from(shape.fields.len()).expect("slots are counted in 16 bits, so fields are too");
+        let known = shape.fields.iter().zip(0..).map(|(field, index)| Field {
+            index,
+            slot: field.slot,
+            keep: field.slot.is_some() || shape.declared || shape.rest.is_some(),
+            typed: shape.declared && field.ty != FieldType::Any,
+        });
+        let unknown =
+            Field { index: count, slot: None, keep: shape.rest.is_some() && !shape.declared, typed: false };
+        let fields = known.chain([unknown]).collect();
+        let positional = positional_fields(&shape, count);
+        Self { name, type_id, shape, fields, positional, names: Vec::new(), leads: Vec::new() }
     }
 
-    /// The field and the length of the name, if `text` begins with the name that stood at `place` in the last event, and a
-    /// colon right behind it.
+    /// The field that begins at `place` with all that stands before its value, and the length of that, if `text` begins as
+    /// the last event did there.
     #[inline]
-    pub(super) fn expected(&self, place: usize, text: &[u8]) -> Option<(u16, usize)> {
-        let known = self.order.get(place)?;
-        let len = usize::from(known.len);
-        let follows = text.get(len) == Some(&b':') && text[..len] == known.bytes[..len] && len > 0;
-        follows.then_some((known.field, len))
+    pub(super) fn expected(&self, place: usize, text: &[u8]) -> Option<(Field, usize)> {
+        let lead = self.leads.get(place)?;
+        (lead.len > 0 && text.starts_with(lead.text())).then_some((lead.field, usize::from(lead.len)))
     }
 
-    /// The field called `name`, which stands at `place`; remembered for the next event.
-    pub(super) fn find(&mut self, place: usize, name: &str) -> u16 {
-        if let Some(known) = self.order.get(place)
-            && &known.bytes[..usize::from(known.len)] == name.as_bytes()
+    /// Remembers that `lead` stood before the value of `field` at `place`.
+    pub(super) fn remember(&mut self, place: usize, lead: &str, field: Field) {
+        Remembered::put(&mut self.leads, place, lead.as_bytes(), field);
+    }
+
+    /// The field called `name`, which stands at `place`.
+    pub(super) fn find(&mut self, place: usize, name: &str) -> Field {
+        if let Some(known) = self.names.get(place)
             && known.len > 0
+            && known.text() == name.as_bytes()
         {
             return known.field;
         }
-        let field = self.shape.position(name).map_or(NO_FIELD, |field| field as u16);
-        let empty = Remembered { bytes: [0; REMEMBERED_BYTES], len: 0, field: NO_FIELD };
-        if self.order.len() <= place {
-            // Bounded, since the number of fields of an event is.
-            self.order.resize(place + 1, empty);
-        }
-        let known = &mut self.order[place];
-        *known = empty;
-        if name.len() <= REMEMBERED_BYTES {
-            known.bytes[..name.len()].copy_from_slice(name.as_bytes());
-            known.len = name.len() as u8;
-            known.field = field;
-        }
+        let field = self.fields[self.shape.position(name).unwrap_or(self.shape.fields.len())];
+        Remembered::put(&mut self.names, place, name.as_bytes(), field);
         field
     }
 
     /// The field at `place` of the form `Type(value, ..)`.
-    pub(super) fn positional(&self, place: usize) -> u16 {
-        self.positional.get(place).copied().unwrap_or(NO_FIELD)
+    pub(super) fn positional(&self, place: usize) -> Field {
+        let unknown = self.shape.fields.len();
+        self.fields[self.positional.get(place).map_or(unknown, |&field| usize::from(field))]
     }
+}
+
+/// The fields of `shape` by their place in `Type(value, ..)`; `unknown` where it knows none.
+fn positional_fields(shape: &Shape, unknown: u16) -> Vec<u16> {
+    if shape.declared {
+        return (0..unknown).collect();
+    }
+    let mut positional = Vec::new();
+    for (field, index) in shape.fields.iter().zip(0..) {
+        // A place beyond 16 bits is beyond every bound of fields, too.
+        let place =
+            field.name.strip_prefix("field_").and_then(|place| place.parse::<u16>().ok()).map(usize::from);
+        // Parsing takes `field_01` and `field_+1`, too, which are no positional names.
+        let Some(place) = place.filter(|&place| field.name == positional_name(place)) else { continue };
+        if positional.len() <= place {
+            positional.resize(place + 1, unknown);
+        }
+        positional[place] = index;
+    }
+    positional
 }
 
 /// The name of the field at `place`, where none is declared.
