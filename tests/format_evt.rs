@@ -1,78 +1,16 @@
 //! The `.evt` form: every form of value, every error with its line and column.
 #![allow(clippy::unwrap_used)] // a test that fails panics
 
-use varpin::event::json::write_json;
-use varpin::event::{FieldType, Row, Shape, ShapeField};
-use varpin::format::{BadInput, EventSource, Format, InputType, InputTypes, SourceOptions};
+mod format_common;
 
-/// Types `E` (undeclared, with `a`, `b` and all fields) and `R` (declared: `id: int`, `at: float`, `note: str`, `due: timestamp`,
-/// `pause: duration`, `tags: [int]`; all kept).
-fn types() -> InputTypes {
-    let undeclared =
-        shape(false, &[("a", FieldType::Any), ("b", FieldType::Any), ("field_1", FieldType::Any)], true);
-    let declared = shape(
-        true,
-        &[
-            ("id", FieldType::Int),
-            ("at", FieldType::Float),
-            ("note", FieldType::Str),
-            ("due", FieldType::Timestamp),
-            ("pause", FieldType::Duration),
-            ("tags", FieldType::Array(Box::new(FieldType::Int))),
-        ],
-        false,
-    );
-    InputTypes::new(vec![
-        InputType { name: "E".into(), type_id: 1, shape: undeclared },
-        InputType { name: "R".into(), type_id: 2, shape: declared },
-    ])
-}
+use varpin::format::{BadInput, Format, SourceOptions};
 
-fn shape(declared: bool, fields: &[(&str, FieldType)], rest: bool) -> Shape {
-    let mut shape = Shape { declared, ..Shape::default() };
-    for (position, (name, ty)) in fields.iter().enumerate() {
-        shape.fields.push(ShapeField { name: (*name).into(), ty: ty.clone(), slot: None });
-        shape.keep(position);
-    }
-    if rest {
-        shape.rest = Some(shape.slots);
-        shape.slots += 1;
-    }
-    shape
-}
-
-/// What a source gives for `text`: rows as `type time [values]`, bad lines as their messages.
 fn read(text: impl AsRef<[u8]>) -> Vec<Result<String, BadInput>> {
     read_with(text, SourceOptions::default())
 }
 
 fn read_with(text: impl AsRef<[u8]>, options: SourceOptions) -> Vec<Result<String, BadInput>> {
-    let mut source = EventSource::new(text.as_ref(), Format::Evt, types(), options).unwrap();
-    let mut row = Row::new(0, 0, 0);
-    let mut seen = Vec::new();
-    let mut ended = false;
-    loop {
-        let outcome = if ended { source.finish(&mut row) } else { source.next(&mut row) };
-        match outcome {
-            Ok(Some(())) => seen.push(Ok(print(&row))),
-            Err(bad) => seen.push(Err(bad)),
-            Ok(None) if ended => return seen,
-            Ok(None) => ended = source.fill().unwrap() == 0,
-        }
-    }
-}
-
-fn print(row: &Row) -> String {
-    let mut values = Vec::new();
-    for value in row.values() {
-        if value.is_missing() {
-            values.push(b'-');
-        } else {
-            write_json(&mut values, value);
-        }
-        values.push(b' ');
-    }
-    format!("{} {} {}", row.type_id() as i32, row.time_ns(), String::from_utf8(values).unwrap().trim_end())
+    format_common::read(text, Format::Evt, options)
 }
 
 /// The single outcome for one line.
@@ -277,8 +215,7 @@ fn the_last_of_two_fields_of_one_name_wins() {
 
 #[test]
 fn events_that_nobody_takes_have_no_slots() {
-    assert_eq!(line("Other { a: 1, b: [x, {y: 2}] }").unwrap(), "-1 0 ");
-    assert_eq!(InputTypes::UNKNOWN as i32, -1);
+    assert_eq!(line("Other { a: 1, b: [x, {y: 2}] }").unwrap(), "? 0 ");
 }
 
 #[test]
@@ -302,7 +239,7 @@ fn fields_are_found_in_any_order_and_after_any_other_line() {
 fn a_longer_name_is_not_taken_for_the_type_or_field_before_it() {
     let seen: Vec<_> =
         read("E { a: 1 }\nEa { a: 1 }\nE { ab: 1 }\n").into_iter().map(Result::unwrap).collect();
-    assert_eq!(seen, ["1 0 1 - - {\"a\":1}", "-1 0 ", "1 0 - - - {\"ab\":1}"]);
+    assert_eq!(seen, ["1 0 1 - - {\"a\":1}", "? 0 ", "1 0 - - - {\"ab\":1}"]);
 }
 
 #[test]

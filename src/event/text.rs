@@ -65,8 +65,9 @@ fn short(text: &[u8]) -> [u8; SHORT] {
     let len = text.len();
     let mut both = [0; 16];
     if let (Some(&head), Some(&tail)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) {
-        let tail = u64::from_le_bytes(tail) >> (8 * (16 - len));
-        both = (u128::from(u64::from_le_bytes(head)) | u128::from(tail) << 64).to_le_bytes();
+        let (head, tail) = (u64::from_le_bytes(head), u64::from_le_bytes(tail));
+        // Where the two overlap they hold the same bytes.
+        both = (u128::from(head) | u128::from(tail) << (8 * (len - 8))).to_le_bytes();
     } else if let (Some(&head), Some(&tail)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) {
         let tail = u64::from(u32::from_le_bytes(tail)) << (8 * (len - 4));
         both[..8].copy_from_slice(&(u64::from(u32::from_le_bytes(head)) | tail).to_le_bytes());
@@ -117,5 +118,20 @@ impl fmt::Debug for Text {
 impl fmt::Display for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_texts_of_every_length_are_whole_and_equal_to_themselves() {
+        let longest = "abcdefghijklmn";
+        for len in 0..=SHORT {
+            let text = Text::new(&longest[..len]);
+            assert_eq!(&*text, &longest[..len]);
+            assert!(short(text.as_bytes())[len..].iter().all(|&byte| byte == 0), "zeros behind {len} bytes");
+        }
     }
 }

@@ -11,8 +11,6 @@ use crate::event::{FieldType, Map, Row, ShapeField, Text, Value};
 pub(super) struct Filler<'a> {
     ty: &'a mut TypeState,
     row: &'a mut Row,
-    /// All fields so far, where the shape wants them.
-    rest: Option<Map>,
     /// How many fields have come.
     place: usize,
     max_fields: usize,
@@ -23,8 +21,11 @@ impl<'a> Filler<'a> {
     #[inline]
     pub(super) fn new(ty: &'a mut TypeState, row: &'a mut Row, time_ns: i64, limits: Limits) -> Self {
         row.reset(ty.type_id, time_ns, usize::from(ty.shape.slots));
-        let rest = ty.shape.rest.map(|_| Map::default());
-        Self { ty, row, rest, place: 0, max_fields: limits.max_fields }
+        if !ty.all.is_empty() {
+            // Left behind by an event that was bad input.
+            ty.all = Map::default();
+        }
+        Self { ty, row, place: 0, max_fields: limits.max_fields }
     }
 
     /// How many fields have come.
@@ -110,9 +111,9 @@ impl<'a> Filler<'a> {
             }
             _ => value,
         };
-        if let Some(rest) = &mut self.rest {
+        if self.ty.shape.rest.is_some() {
             let name = known.map_or_else(|| Text::new(&name()), |known| Text::new(&known.name));
-            rest.insert(name, value.clone());
+            self.ty.all.insert(name, value.clone());
         }
         if let Some(slot) = field.slot {
             self.row.set(usize::from(slot), value);
@@ -145,8 +146,8 @@ impl<'a> Filler<'a> {
     #[inline]
     pub(super) fn finish(self) {
         debug_assert!(self.place <= self.max_fields, "every way to a field checks the bound");
-        if let (Some(rest), Some(slot)) = (self.rest, self.ty.shape.rest) {
-            self.row.set(usize::from(slot), Value::map(rest));
+        if let Some(slot) = self.ty.shape.rest {
+            self.row.set(usize::from(slot), Value::map(std::mem::take(&mut self.ty.all)));
         }
     }
 

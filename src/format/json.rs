@@ -122,18 +122,30 @@ struct Reading<'a, 'de> {
     known: Known,
     type_seen: bool,
     time_seen: bool,
+    data_seen: bool,
     /// The type that was found instead of the guessed one.
     other_type: Option<Cow<'de, str>>,
 }
 
 impl<'a, 'de> Reading<'a, 'de> {
     fn new(filler: Filler<'a>, envelope: Envelope, limits: Limits, known: Known) -> Self {
-        Self { filler, envelope, limits, known, type_seen: false, time_seen: false, other_type: None }
+        Self {
+            filler,
+            envelope,
+            limits,
+            known,
+            type_seen: false,
+            time_seen: false,
+            data_seen: false,
+            other_type: None,
+        }
     }
 
     /// Whether everything that the envelope speaks of has been seen.
     fn complete(&self) -> bool {
-        self.type_seen && self.time_seen == (self.envelope.time_key < TIME_KEYS.len())
+        self.type_seen
+            && self.time_seen == (self.envelope.time_key < TIME_KEYS.len())
+            && self.data_seen == self.envelope.nested
     }
 
     /// Gives up on the guess, where it is one.
@@ -184,6 +196,9 @@ impl<'a, 'de> Reading<'a, 'de> {
     fn type_name<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
         let name = map.next_value_seed(StrSeed)?;
         self.type_seen = true;
+        if name.is_empty() {
+            self.wrong()?;
+        }
         if self.known == Known::Nothing && name != self.filler.type_name() {
             self.other_type = Some(name);
             self.wrong()?;
@@ -268,6 +283,7 @@ impl<'de> Visitor<'de> for Data<'_, '_, 'de> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        self.0.data_seen = true;
         while let Some(name) = map.next_key_seed(StrSeed)? {
             self.0.field(&name, &mut map)?;
         }

@@ -4,7 +4,7 @@
 use hashbrown::HashMap;
 use rapidhash::fast::RandomState;
 
-use crate::event::{FieldType, Shape};
+use crate::event::{FieldType, Map, Shape};
 
 /// How long the name of a field may be for its place to be remembered.
 const REMEMBERED_NAME: usize = 29;
@@ -93,6 +93,8 @@ pub(super) struct TypeState {
     /// By place: the text between the value before and the value of the field there, such as `, name: `; before the first
     /// value all that stands there from the name of the type on.
     leads: Vec<Remembered<REMEMBERED_LEAD>>,
+    /// All fields of the event that is being read, where the shape wants them.
+    pub(super) all: Map,
 }
 
 /// A text that stood at some place of the last event, held in place so that remembering never allocates.
@@ -140,7 +142,16 @@ impl TypeState {
             Field { index: count, slot: None, keep: shape.rest.is_some() && !shape.declared, typed: false };
         let fields = known.chain([unknown]).collect();
         let positional = positional_fields(&shape, count);
-        Self { name, type_id, shape, fields, positional, names: Vec::new(), leads: Vec::new() }
+        Self {
+            name,
+            type_id,
+            shape,
+            fields,
+            positional,
+            names: Vec::new(),
+            leads: Vec::new(),
+            all: Map::default(),
+        }
     }
 
     /// The field that begins at `place` with all that stands before its value, and the length of that, if `text` begins as
