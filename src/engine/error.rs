@@ -32,6 +32,14 @@ pub enum EngineError {
     /// Stages failed, were stuck, or were given up at the deadline.
     #[error(transparent)]
     Join(#[from] Box<JoinError>),
+    /// A stage of a stepped engine failed.
+    #[error("stage {stage} failed: {message}")]
+    Stage {
+        /// The stage.
+        stage: String,
+        /// Why.
+        message: String,
+    },
     /// A stage has ended before the input did; [`finish`](super::Engine::finish) says why.
     #[error("the engine has stopped taking events")]
     Closed,

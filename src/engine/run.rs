@@ -76,8 +76,10 @@ pub(super) struct Stepper {
     output: Output,
     stats: Vec<StageStats>,
     leftovers: Leftovers,
-    failure: Option<String>,
+    failure: Option<(String, String)>,
     events: u64,
+    /// The input is to be closed as soon as what it holds has gone.
+    closing: bool,
 }
 
 impl Stepper {
@@ -90,12 +92,20 @@ impl Stepper {
             leftovers: Leftovers::new(),
             failure: None,
             events: 0,
+            closing: false,
         }
     }
 
     /// One duty cycle of every stage, in the order of flow.
     fn step(&mut self) -> usize {
         let mut work = 0;
+        if let Some(input) = &mut self.input {
+            self.events = input.events();
+            if input.settle_step() && self.closing {
+                self.input = None;
+                work += 1;
+            }
+        }
         for slot in &mut self.stages {
             let Some(stage) = slot else { continue };
             match stage.duty_cycle() {
@@ -103,7 +113,7 @@ impl Stepper {
                 Cycle::Idle => {}
                 ended @ (Cycle::Done | Cycle::Failed(_)) => {
                     if let Cycle::Failed(message) = ended {
-                        self.failure.get_or_insert(format!("stage {} failed: {message}", stage.name()));
+                        self.failure.get_or_insert((stage.name().to_owned(), message));
                     }
                     stage.close(&mut self.leftovers);
                     *slot = None;
@@ -208,17 +218,16 @@ impl Engine {
                 }
             }
             Mode::Stepped(stepper) => {
-                let input = stepper.input.as_mut().ok_or(EngineError::Closed)?;
                 loop {
+                    let input =
+                        stepper.input.as_mut().filter(|_| !stepper.closing).ok_or(EngineError::Closed)?;
                     match input.try_push_row(row) {
                         Ok(true) => return Ok(()),
                         Ok(false) => {}
                         Err(()) => return Err(EngineError::Closed),
                     }
                     // Without room, stepping and taking results makes some.
-                    for stage in stepper.stages.iter_mut().flatten() {
-                        stage.duty_cycle();
-                    }
+                    stepper.step();
                     stepper.output.drain(DRAIN_LIMIT, &mut sink);
                 }
             }
@@ -244,7 +253,7 @@ impl Engine {
                 Some(input) => input.try_push(event),
                 None => Err(InputError::Closed(event)),
             },
-            Mode::Stepped(stepper) => match stepper.input.as_mut() {
+            Mode::Stepped(stepper) => match stepper.input.as_mut().filter(|_| !stepper.closing) {
                 Some(input) => input.try_push(event),
                 None => Err(InputError::Closed(event)),
             },
@@ -276,12 +285,7 @@ impl Engine {
     /// where the engine steps itself.
     pub fn step(&mut self) -> usize {
         match &mut self.mode {
-            Mode::Stepped(stepper) => {
-                if let Some(input) = &mut stepper.input {
-                    input.flush();
-                }
-                stepper.step()
-            }
+            Mode::Stepped(stepper) => stepper.step(),
             _ => 0,
         }
     }
@@ -295,11 +299,8 @@ impl Engine {
                 threads.inputs.clear();
             }
             Mode::Stepped(stepper) => {
-                if let Some(mut input) = stepper.input.take() {
-                    stepper.events = input.events();
-                    // Dropping an input waits for room, which only stepping makes.
-                    while !input.settle_step() && stepper.step() > 0 {}
-                }
+                // It is dropped by a step, when there is room for what it holds: here nobody would make any.
+                stepper.closing = true;
             }
             Mode::Over => {}
         }
@@ -359,6 +360,11 @@ impl Engine {
                     }
                 }
                 let stats = self.counted();
+                if let Mode::Stepped(stepper) = &mut self.mode
+                    && let Some((stage, message)) = stepper.failure.take()
+                {
+                    return Err(EngineError::Stage { stage, message });
+                }
                 Ok(self.ended.insert(stats))
             }
             Mode::Over => self.ended.as_ref().ok_or(EngineError::Closed),
@@ -455,7 +461,7 @@ impl Engine {
                 self.count_stages(&threads.stats, &mut stats);
             }
             Mode::Stepped(stepper) => {
-                stats.events = stepper.events + stepper.input.as_ref().map_or(0, Input::events);
+                stats.events = stepper.input.as_ref().map_or(stepper.events, Input::events);
                 stats.results = stepper.output.results();
                 self.count_stages(&stepper.stats, &mut stats);
             }
