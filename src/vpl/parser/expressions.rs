@@ -5,7 +5,7 @@ use super::super::diagnostic::Diagnostic;
 use super::super::lexer::Kind;
 use super::super::suggest::closest;
 use super::super::syntax::{BinaryOp, Expr, ExprKind, LambdaBody, Literal, Name, Span, UnaryOp};
-use super::{Parsed, Parser};
+use super::{MAX_NESTING, Parsed, Parser};
 
 /// The operators that are words: what a misspelt word behind an operand may have been meant as.
 pub(super) const WORD_OPERATORS: [&str; 6] = ["and", "or", "xor", "in", "is", "not"];
@@ -143,6 +143,10 @@ impl Parser<'_> {
                 }
                 _ => return self.measured(Self::operand),
             };
+            // Each would become a node above the next.
+            if waiting.len() >= MAX_NESTING as usize {
+                return self.too_deep();
+            }
             self.bump();
             waiting.push(Waiting::Prefix { op, start });
         }
@@ -358,6 +362,10 @@ impl Parser<'_> {
 
     fn primary_kind(&mut self) -> Parsed<Primary> {
         let kind = match self.peek() {
+            // An operand is missing at the end of the line before, not here.
+            Kind::Name if self.raw(0).first_on_line && self.begins_other_statement() => {
+                return self.expected("an expression");
+            }
             Kind::Name => return self.word_primary(),
             Kind::LeftParen => {
                 if !self.in_pattern

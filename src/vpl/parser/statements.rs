@@ -8,6 +8,7 @@ use super::super::syntax::{
     Binding, BindingKind, Expr, FieldDecl, Literal, Name, Param, Program, Setting, SettingKind, Span,
     Statement, StatementKind, StreamDecl, TypeExpr, TypeKind,
 };
+use super::expressions::WORD_OPERATORS;
 use super::{Parsed, Parser, Stop};
 
 /// The words that begin a statement of a program.
@@ -69,15 +70,19 @@ impl Parser<'_> {
         match self.raw(1).kind {
             Kind::Assign => true,
             Kind::Name => {
-                STATEMENT_WORDS.contains(&word) && !matches!(word, "import")
-                    || token.column == 0
-                        && !super::expressions::WORD_OPERATORS.contains(&self.text_of(self.raw(1)))
-                        && !super::expressions::WORD_OPERATORS.contains(&word)
+                let known = STATEMENT_WORDS.contains(&word) && word != "import";
+                let infix = |word: &str| WORD_OPERATORS.contains(&word);
+                (known || token.column == 0 && !infix(word)) && !infix(self.text_of(self.raw(1)))
             }
             Kind::Colon => word == "config",
             Kind::Str => word == "import",
             _ => false,
         }
+    }
+
+    /// The same, and the token at hand is not where the statement at hand began.
+    pub(super) fn begins_other_statement(&self) -> bool {
+        self.next != self.statement_start && self.next != self.anchor && self.begins_statement()
     }
 
     /// One statement.

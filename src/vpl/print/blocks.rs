@@ -1,6 +1,6 @@
 //! The statements of functions and lambdas to text.
 
-use super::super::syntax::{Binding, BlockStatement, BlockStatementKind, Expr};
+use super::super::syntax::{BlockStatement, BlockStatementKind, Expr};
 use super::Printer;
 
 impl Printer {
