@@ -393,7 +393,8 @@ impl<T: Ordered> FanIn<T> {
         chunk.map_or(0, |chunk| chunk.iter().filter(|item| !item.is_progress()).count())
     }
 
-    /// Ends this lane after what is in its ring now; its sender finds the ring closed. Allocates.
+    /// Ends this lane after what is in its ring now; its sender finds the ring closed. What is there no longer counts
+    /// as undelivered at the sender's end ([`Leftovers::held`](super::Leftovers::held)). Allocates.
     pub fn end_lane(&mut self, lane: usize) {
         let old = &mut self.lanes[lane].receiver;
         // What is there moves to a ring of its own, whose sender is dropped here: it ends by itself.

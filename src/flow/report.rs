@@ -142,5 +142,9 @@ pub(super) fn count_undelivered(leftovers: Leftovers) -> Vec<Undelivered> {
             }
         }
     }
+    for (ring, items) in leftovers.held {
+        let none = Undelivered { ring: ring.clone(), items: 0, is_open: false };
+        rings.entry(ring).or_insert(none).items += items;
+    }
     rings.into_values().filter(|ring| ring.items > 0).collect()
 }

@@ -73,6 +73,7 @@ impl Cycle {
 pub struct Leftovers {
     pub(super) rings: Vec<RingLeft>,
     pub(super) waiting: Vec<(String, u64)>,
+    pub(super) held: Vec<(String, u64)>,
 }
 
 impl Leftovers {
@@ -84,6 +85,7 @@ impl Leftovers {
     pub(super) fn append(&mut self, mut other: Self) {
         self.rings.append(&mut other.rings);
         self.waiting.append(&mut other.waiting);
+        self.held.append(&mut other.held);
     }
 
     /// Reports the writing end of a ring; see [`OutPort::close`](super::OutPort::close).
@@ -91,11 +93,18 @@ impl Leftovers {
         self.rings.push(ring);
     }
 
-    /// Reports `items` that will not be delivered and that are not counted by any ring: held by the stage, or
-    /// waiting in a ring whose writing end is outside of the run.
-    pub fn waiting(&mut self, place: &str, items: u64) {
+    /// Reports `items` that are in a ring whose reading end this is. They count if the ring's writing end doesn't
+    /// report, because an embedder or a stuck stage still holds it.
+    pub fn waiting(&mut self, ring: &str, items: u64) {
         if items > 0 {
-            self.waiting.push((place.to_owned(), items));
+            self.waiting.push((ring.to_owned(), items));
+        }
+    }
+
+    /// Reports `items` that the stage has taken off `ring` and not handled.
+    pub fn held(&mut self, ring: &str, items: u64) {
+        if items > 0 {
+            self.held.push((ring.to_owned(), items));
         }
     }
 }

@@ -363,6 +363,7 @@ impl Graph {
                 rank: node as u16,
                 fan_in,
                 lanes,
+                inputs_ended: false,
                 ports: Ports::from(ports),
                 ways,
                 operator,
