@@ -109,6 +109,11 @@ impl Tally {
         let count = self.0.undelivered.load(Ordering::Relaxed);
         (count != Departures::UNKNOWN).then_some(count)
     }
+
+    /// True if both are of the same ring.
+    pub fn is_of_same_ring(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 /// Whom to wake after this end changed the ring. As an end's *last* field it is dropped after rtrb's part, so the

@@ -139,7 +139,9 @@ impl Shape {
                     by_rank(sources).iter().flat_map(|&flow| flows[flow].iter().copied()).collect();
                 if let Some(work) = work {
                     let mut made = Vec::new();
-                    items.iter().for_each(|item| work.on_item(*item, &mut |value| made.push(value)));
+                    for item in items {
+                        work.on_item(item, &mut |value| made.push(value));
+                    }
                     if is_end {
                         work.on_end(&mut |value| made.push(value));
                     }
@@ -308,7 +310,9 @@ fn on_threads(shape: &Shape, idle: Idle, fuse: bool) -> Vec<u64> {
             Err(PopError::Closed) => break,
         }
     }
-    feeders.into_iter().for_each(|feeder| feeder.join().expect("the feeder doesn't panic"));
+    for feeder in feeders {
+        feeder.join().expect("the feeder doesn't panic");
+    }
     let report = running.join(Duration::from_secs(30)).expect("every stage was done");
     assert_eq!(report.undelivered, []);
     results

@@ -14,7 +14,10 @@ fn open(from_seq: u64, from_rank: u16) -> LaneView {
 
 const ENDED: LaneView = LaneView::Ended;
 
-fn lane_of(choice: Choice) -> Result<usize, Option<usize>> {
+/// The lane to take, or the one to wait for, if any.
+type Expected = Result<usize, Option<usize>>;
+
+fn lane_of(choice: Choice) -> Expected {
     match choice {
         Choice::Take { lane, .. } => Ok(lane),
         Choice::Wait { lane } => Err(Some(lane)),
@@ -24,7 +27,7 @@ fn lane_of(choice: Choice) -> Result<usize, Option<usize>> {
 
 #[test]
 fn deterministic_takes_the_smallest_that_nothing_can_undercut() {
-    let cases: &[(&[LaneView], Result<usize, Option<usize>>)] = &[
+    let cases: &[(&[LaneView], Expected)] = &[
         (&[], Err(None)),
         (&[ENDED, ENDED], Err(None)),
         (&[open(0, 0)], Err(Some(0))),
@@ -49,7 +52,7 @@ fn deterministic_takes_the_smallest_that_nothing_can_undercut() {
 
 #[test]
 fn timestamp_takes_the_smallest_time_of_what_is_there() {
-    let cases: &[(&[LaneView], Result<usize, Option<usize>>)] = &[
+    let cases: &[(&[LaneView], Expected)] = &[
         (&[], Err(None)),
         (&[open(0, 0), ENDED], Err(Some(0))),
         (&[head(1, 1, 20), head(9, 1, 10)], Ok(1)),

@@ -14,7 +14,7 @@ use varpin::flow::{
     StartError, way_of,
 };
 use varpin::idle::Idle;
-use varpin::ring::{self, PopError, PushError};
+use varpin::ring::{self, PopError, PushError, WriteError};
 use watchdog::watched;
 
 const JOIN: Duration = Duration::from_secs(30);
@@ -144,7 +144,7 @@ fn a_full_input_gives_the_item_back() {
     assert_eq!(output.pop(), Ok(1));
     assert_eq!(input.try_push(3), Ok(()));
     drop(output);
-    assert_eq!(input.flush(), Err(varpin::ring::WriteError::Closed));
+    assert_eq!(input.flush(), Err(WriteError::Closed));
     assert_eq!(input.try_push(4), Err(PushError::Closed(4)));
     drop(input);
     let report = stepper.finish().expect("there was no stage to end badly");

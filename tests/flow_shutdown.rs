@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use varpin::cores::PinPolicy;
 use varpin::flow::{Cycle, GRACE, Graph, Input, Leftovers, Out, Stage, StageEnd, Worker, start};
 use varpin::idle::Idle;
-use varpin::ring::{PopError, PushError};
+use varpin::ring::{PopError, PushError, WriteError};
 use watchdog::watched;
 
 const JOIN: Duration = Duration::from_secs(30);
@@ -207,7 +207,7 @@ fn a_stopped_run_still_handles_what_had_entered() {
             assert_eq!(results, [0, 1, 2, 3]);
             let report = running.join(JOIN).expect("nothing failed");
             assert_eq!(report.undelivered, []);
-            assert_eq!(input.flush(), Err(varpin::ring::WriteError::Closed));
+            assert_eq!(input.flush(), Err(WriteError::Closed));
         });
     }
 }
@@ -218,7 +218,7 @@ struct Bad {
 }
 
 impl Stage for Bad {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "bad"
     }
 

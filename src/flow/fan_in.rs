@@ -18,6 +18,7 @@
 
 use super::item::Ordered;
 use super::order::{Bound, Choice, Key, LaneView, MergeOrder, choose};
+use super::stage::{LaneLeft, Leftovers};
 use crate::ring::{self, PopError, ReadChunk, Receiver};
 
 /// How many items in a row one lane may bring under [`MergeOrder::Arrival`] while others have some too.
@@ -56,6 +57,8 @@ impl Drained {
 struct Lane<T> {
     receiver: Receiver<T>,
     position: Position,
+    /// What was in the ring was moved to another one, which only this end knows.
+    is_moved: bool,
 }
 
 /// How far a lane has been read.
@@ -186,7 +189,7 @@ impl<T: Ordered> FanIn<T> {
     pub fn add_lane(&mut self, receiver: Receiver<T>, options: LaneOptions) -> usize {
         let position = Position { options, from_seq: 0, last_time_ns: None };
         self.views.push(position.open());
-        self.lanes.push(Lane { receiver, position });
+        self.lanes.push(Lane { receiver, position, is_moved: false });
         self.lanes.len() - 1
     }
 
@@ -279,7 +282,7 @@ impl<T: Ordered> FanIn<T> {
         } else {
             limit
         };
-        let Lane { receiver, position } = lane;
+        let Lane { receiver, position, .. } = lane;
         let chunk = match receiver.read(limit) {
             Ok(chunk) => chunk,
             Err(PopError::Empty) => return false,
@@ -393,8 +396,7 @@ impl<T: Ordered> FanIn<T> {
         chunk.map_or(0, |chunk| chunk.iter().filter(|item| !item.is_progress()).count())
     }
 
-    /// Ends this lane after what is in its ring now; its sender finds the ring closed. What is there no longer counts
-    /// as undelivered at the sender's end ([`Leftovers::held`](super::Leftovers::held)). Allocates.
+    /// Ends this lane after what is in its ring now; its sender finds the ring closed. Allocates.
     pub fn end_lane(&mut self, lane: usize) {
         let old = &mut self.lanes[lane].receiver;
         // What is there moves to a ring of its own, whose sender is dropped here: it ends by itself.
@@ -406,5 +408,21 @@ impl<T: Ordered> FanIn<T> {
             debug_assert!(fits, "the ring was made for {there} items");
         }
         *old = receiver;
+        self.lanes[lane].is_moved = true;
+    }
+
+    /// Reports what is left in the rings that lead to `stage`; for [`Stage::close`](super::Stage::close). The rings
+    /// themselves are closed when the fan-in is dropped.
+    pub fn close(&mut self, stage: &str, leftovers: &mut Leftovers) {
+        let name = format!("-> {stage}");
+        for index in 0..self.lanes.len() {
+            let items = self.waiting(index) as u64;
+            let lane = &self.lanes[index];
+            if lane.is_moved {
+                leftovers.held(&name, items);
+            } else {
+                leftovers.lane(LaneLeft { tally: lane.receiver.tally(), name: name.clone(), items });
+            }
+        }
     }
 }

@@ -314,6 +314,10 @@ impl RingLeft {
         &self.name
     }
 
+    pub(super) fn is_of_same_ring(&self, tally: &Tally) -> bool {
+        self.tally.is_of_same_ring(tally)
+    }
+
     /// Items that were given to the port and never reached the ring.
     pub fn lost(&self) -> u64 {
         self.lost

@@ -122,29 +122,28 @@ impl fmt::Display for JoinError {
 impl Error for JoinError {}
 
 /// Adds up what was left behind, after the ends of the rings are gone.
-pub(super) fn count_undelivered(leftovers: Leftovers) -> Vec<Undelivered> {
+pub(super) fn count_undelivered(leftovers: &Leftovers) -> Vec<Undelivered> {
     let mut rings: BTreeMap<String, Undelivered> = BTreeMap::new();
-    for ring in leftovers.rings {
-        let (items, is_open) = match ring.undelivered() {
-            Some(items) => (items, false),
-            None => (ring.lost(), true),
-        };
-        let entry = Undelivered { ring: ring.name().to_owned(), items, is_open };
-        rings.insert(entry.ring.clone(), entry);
-    }
-    for (ring, items) in leftovers.waiting {
-        // Where both ends have reported, the writing end has counted everything.
-        match rings.get_mut(&ring) {
-            Some(counted) if counted.is_open => counted.items += items,
-            Some(_) => {}
-            None => {
-                rings.insert(ring.clone(), Undelivered { ring, items, is_open: true });
-            }
+    let mut add = |ring: &str, items: u64, is_open: bool| {
+        let none = Undelivered { ring: ring.to_owned(), items: 0, is_open };
+        let ring = rings.entry(ring.to_owned()).or_insert(none);
+        ring.items += items;
+        ring.is_open |= is_open;
+    };
+    for ring in &leftovers.rings {
+        match ring.undelivered() {
+            Some(items) => add(ring.name(), items, false),
+            None => add(ring.name(), ring.lost(), true),
         }
     }
-    for (ring, items) in leftovers.held {
-        let none = Undelivered { ring: ring.clone(), items: 0, is_open: false };
-        rings.entry(ring).or_insert(none).items += items;
+    for lane in &leftovers.lanes {
+        // Where the writing end has reported, too, it has counted what is in the ring.
+        if !leftovers.rings.iter().any(|ring| ring.is_of_same_ring(&lane.tally)) {
+            add(&lane.name, lane.items, lane.tally.undelivered().is_none());
+        }
+    }
+    for (place, items) in &leftovers.held {
+        add(place, *items, false);
     }
     rings.into_values().filter(|ring| ring.items > 0).collect()
 }

@@ -176,7 +176,7 @@ pub fn start(workers: Vec<Worker>, pin: PinPolicy) -> Result<Running, StartError
         sleepers: workers.iter().filter_map(Worker::waker).collect(),
     });
     let mut running =
-        Running { control, desks: Vec::new(), parker, outside: OutsideEnds::default(), joined: false };
+        Running { control, desks: Vec::new(), parker, outside: OutsideEnds::new(), joined: false };
     for worker in workers {
         let name = worker.name.clone();
         if let Err(error) = running.spawn(worker, pin) {
@@ -201,10 +201,15 @@ pub struct Running {
 }
 
 /// Where ends of rings that no stage holds report what they leave behind, so that [`Report::undelivered`] is complete.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone)]
 pub struct OutsideEnds(Arc<Mutex<Leftovers>>);
 
 impl OutsideEnds {
+    /// Nothing reported yet.
+    pub fn new() -> Self {
+        Self(Arc::new(Mutex::new(Leftovers::new())))
+    }
+
     /// Reports the writing end of a ring; to be called when it is closed, before it is dropped.
     pub fn ring(&self, ring: RingLeft) {
         lock(&self.0).ring(ring);
@@ -360,7 +365,7 @@ impl Running {
                 }
             })
             .collect();
-        Report { workers, undelivered: count_undelivered(leftovers) }
+        Report { workers, undelivered: count_undelivered(&leftovers) }
     }
 }
 
@@ -384,6 +389,18 @@ impl Drop for Running {
         // Relaxed: this thread stored it.
         let started = self.control.started.load(Ordering::Relaxed);
         self.control.advance(if started { Phase::Ending } else { Phase::GivenUp });
+    }
+}
+
+impl Default for OutsideEnds {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for OutsideEnds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OutsideEnds").finish_non_exhaustive()
     }
 }
 

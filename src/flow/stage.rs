@@ -1,6 +1,7 @@
 //! A stage: something steppable. Whoever steps it (a worker, an embedder, a model checker) decides when and how often.
 
 use super::out_port::RingLeft;
+use crate::ring::Tally;
 
 /// Something steppable that reads rings and writes rings.
 ///
@@ -40,8 +41,8 @@ pub trait Stage: Send {
     fn end_inputs(&mut self) {}
 
     /// Called once, when the stage will not be stepped again: after it was done, after it failed, or when the run was
-    /// given up at its deadline. It reports what its rings leave behind. The stage is dropped right after, which
-    /// closes its ends of the rings.
+    /// given up at its deadline. It reports what its rings leave behind ([`FanIn::close`](super::FanIn::close),
+    /// [`OutPort::close`](super::OutPort::close)). The stage is dropped right after, which closes its ends of the rings.
     fn close(&mut self, leftovers: &mut Leftovers) {
         let _ = leftovers;
     }
@@ -72,8 +73,16 @@ impl Cycle {
 #[derive(Debug, Default)]
 pub struct Leftovers {
     pub(super) rings: Vec<RingLeft>,
-    pub(super) waiting: Vec<(String, u64)>,
+    pub(super) lanes: Vec<LaneLeft>,
     pub(super) held: Vec<(String, u64)>,
+}
+
+/// The reading end of a ring with items that nobody took.
+#[derive(Debug)]
+pub(super) struct LaneLeft {
+    pub(super) tally: Tally,
+    pub(super) name: String,
+    pub(super) items: u64,
 }
 
 impl Leftovers {
@@ -84,7 +93,7 @@ impl Leftovers {
 
     pub(super) fn append(&mut self, mut other: Self) {
         self.rings.append(&mut other.rings);
-        self.waiting.append(&mut other.waiting);
+        self.lanes.append(&mut other.lanes);
         self.held.append(&mut other.held);
     }
 
@@ -93,18 +102,20 @@ impl Leftovers {
         self.rings.push(ring);
     }
 
-    /// Reports `items` that are in a ring whose reading end this is. They count if the ring's writing end doesn't
-    /// report, because an embedder or a stuck stage still holds it.
-    pub fn waiting(&mut self, ring: &str, items: u64) {
-        if items > 0 {
-            self.waiting.push((ring.to_owned(), items));
-        }
+    pub(super) fn lane(&mut self, lane: LaneLeft) {
+        self.lanes.push(lane);
     }
 
-    /// Reports `items` that the stage has taken off `ring` and not handled.
-    pub fn held(&mut self, ring: &str, items: u64) {
+    /// Reports `items` that no ring's writing end counts. For the lanes of a fan-in there is
+    /// [`FanIn::close`](super::FanIn::close), which knows which ones do.
+    pub fn waiting(&mut self, place: &str, items: u64) {
+        self.held(place, items);
+    }
+
+    /// Reports `items` that were taken off a ring and not handled.
+    pub fn held(&mut self, place: &str, items: u64) {
         if items > 0 {
-            self.held.push((ring.to_owned(), items));
+            self.held.push((place.to_owned(), items));
         }
     }
 }

@@ -6,11 +6,11 @@ use std::thread;
 use std::time::Duration;
 
 /// Long enough for a machine under load; a test that hangs takes exactly this long.
-pub const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 /// Runs `test` on a thread of its own. Passes on its result or its panic; panics itself if it takes longer than [`LIMIT`],
 /// and then leaves the thread behind.
-pub fn watched<R: Send + 'static>(test: impl FnOnce() -> R + Send + 'static) -> R {
+pub(crate) fn watched<R: Send + 'static>(test: impl FnOnce() -> R + Send + 'static) -> R {
     let (done, wait) = channel();
     let name = thread::current().name().unwrap_or("test").to_owned();
     let thread = thread::Builder::new().name(name.clone()).spawn(move || {

@@ -48,21 +48,21 @@ impl Assembly {
     }
 
     /// Makes the rings from `sources` to a node: their writing ends go to the outlets of the sources, their reading
-    /// ends into a fan-in. Returns, too, the name of each ring and whether it comes from an input.
+    /// ends into a fan-in. Returns, too, which lanes come from inputs.
     pub(super) fn connect<T: Clone>(
         &self,
         sources: &[Source<T>],
         node: usize,
         name: &str,
-    ) -> (FanIn<Envelope<T>>, Vec<(String, bool)>) {
+    ) -> (FanIn<Envelope<T>>, Vec<usize>) {
         let mut fan_in = FanIn::new(self.order);
-        let mut lanes = Vec::new();
+        let mut input_lanes = Vec::new();
         for source in sources {
             let (mut sender, mut receiver) = ring::bounded(self.capacity);
             sender.set_waker(self.wakers[node].clone());
             receiver.set_waker(self.wakers[source.node].clone());
-            let ring = format!("{} -> {name}", source.name);
-            let mut port = OutPort::new(ring.clone(), sender).pending_limit(self.pending_limit);
+            let mut port =
+                OutPort::new(format!("{} -> {name}", source.name), sender).pending_limit(self.pending_limit);
             if self.needs_progress[node] {
                 port = port.announces_progress();
             }
@@ -71,10 +71,12 @@ impl Assembly {
             }
             source.outlet.borrow_mut().push(port);
             let options = LaneOptions { one_per_seq: source.is_input, lowest_rank: source.node as u16 };
-            fan_in.add_lane(receiver, options);
-            lanes.push((ring, source.is_input));
+            let lane = fan_in.add_lane(receiver, options);
+            if source.is_input {
+                input_lanes.push(lane);
+            }
         }
-        (fan_in, lanes)
+        (fan_in, input_lanes)
     }
 }
 

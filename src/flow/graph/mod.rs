@@ -350,7 +350,7 @@ impl Graph {
         let outlets: Vec<Outlet<U>> = (0..ways).map(|_| Outlet::default()).collect();
         let (node, own, to) = (self.nodes.len(), outlets.clone(), name.clone());
         let build: Build = Box::new(move |assembly| {
-            let (fan_in, lanes): (FanIn<Envelope<T>>, _) = assembly.connect(&sources, node, &to);
+            let (fan_in, input_lanes): (FanIn<Envelope<T>>, _) = assembly.connect(&sources, node, &to);
             let mut ports = Vec::new();
             let mut ways = Vec::new();
             for outlet in own {
@@ -362,8 +362,7 @@ impl Graph {
                 name: to,
                 rank: node as u16,
                 fan_in,
-                lanes,
-                inputs_ended: false,
+                input_lanes,
                 ports: Ports::from(ports),
                 ways,
                 operator,

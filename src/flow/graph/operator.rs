@@ -117,10 +117,8 @@ pub(super) struct OperatorStage<T, U, O> {
     pub(super) name: String,
     pub(super) rank: u16,
     pub(super) fan_in: FanIn<Envelope<T>>,
-    /// For each lane the ring's name, and whether its writing end is an [`Input`](super::Input).
-    pub(super) lanes: Vec<(String, bool)>,
-    /// What is left on the lanes from inputs was taken off their rings by [`FanIn::end_lane`].
-    pub(super) inputs_ended: bool,
+    /// The lanes whose writing end is an [`Input`](super::Input).
+    pub(super) input_lanes: Vec<usize>,
     pub(super) ports: Ports<Envelope<U>>,
     pub(super) ways: Vec<Range<usize>>,
     pub(super) operator: O,
@@ -192,23 +190,13 @@ where
     }
 
     fn end_inputs(&mut self) {
-        self.inputs_ended = true;
-        for (lane, (_, is_input)) in self.lanes.iter().enumerate() {
-            if *is_input {
-                self.fan_in.end_lane(lane);
-            }
+        for &lane in &self.input_lanes {
+            self.fan_in.end_lane(lane);
         }
     }
 
     fn close(&mut self, leftovers: &mut Leftovers) {
         self.ports.close_each(|ring| leftovers.ring(ring));
-        for (lane, (ring, is_input)) in self.lanes.iter().enumerate() {
-            let items = self.fan_in.waiting(lane) as u64;
-            if *is_input && self.inputs_ended {
-                leftovers.held(ring, items);
-            } else {
-                leftovers.waiting(ring, items);
-            }
-        }
+        self.fan_in.close(&self.name, leftovers);
     }
 }

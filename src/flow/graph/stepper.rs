@@ -67,7 +67,7 @@ impl Stepper {
             stages: self.slots.into_iter().map(stage).collect(),
         };
         self.leftovers.append(self.outside.take());
-        Report { workers: vec![worker], undelivered: count_undelivered(self.leftovers) }.into_result()
+        Report { workers: vec![worker], undelivered: count_undelivered(&self.leftovers) }.into_result()
     }
 }
 
