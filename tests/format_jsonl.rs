@@ -37,7 +37,7 @@ fn type_time_and_fields_are_found_wherever_they_stand() {
             r#"{"type":"R","id":3.0,"at":4,"other":[1],"due":0}"#,
             r#"2 0 3 4.0 - "1970-01-01T00:00:00.000Z" - -"#,
         ),
-        (r#"{"event_type":"R","data":{"tags":[1.0],"pause":"5s"}}"#, r#"2 0 - - - - 5000000000 [1]"#),
+        (r#"{"event_type":"R","data":{"tags":[1.0],"pause":"5s"}}"#, "2 0 - - - - 5000000000 [1]"),
         (r#"{"type":"F","a":1}"#, "? 0 "),
         (r#"{"type":"E"}"#, "1 0 - - - {}"),
         (r#"  {"\u0074ype":"\u0045","\u0061":"a\/b"}  "#, r#"1 0 "a/b" - - {"a":"a/b"}"#),

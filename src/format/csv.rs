@@ -67,6 +67,13 @@ impl Csv {
         !matches!(self.header, Header::Unread)
     }
 
+    /// A record was bad input before it was text; if it was the header, every other one is.
+    pub(super) fn refuse(&mut self) {
+        if matches!(self.header, Header::Unread) {
+            self.header = Header::Unusable;
+        }
+    }
+
     /// Reads one record. False: it was the header, or blank.
     pub(super) fn record(
         &mut self,

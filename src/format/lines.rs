@@ -253,25 +253,24 @@ impl<R: Read> Lines<R> {
     #[inline]
     fn take(&mut self, end: usize, next: usize) -> Option<Record> {
         let mut bytes = self.start..end;
-        let too_long = bytes.len() > self.max_record_bytes;
-        let line = self.place.lines + 1;
-        if self.place.offset == 0 && self.buffer[bytes.clone()].starts_with(BYTE_ORDER_MARK) {
-            bytes.start += BYTE_ORDER_MARK.len();
-        }
-        self.place.lines += 1;
-        if self.record_end == RecordEnd::UnquotedNewline {
-            self.place.lines += memchr::memchr_iter(b'\n', &self.buffer[bytes.clone()]).count() as u64;
-        }
-        self.place.offset += (next - self.start) as u64;
-        self.start = next;
-        self.scanned = next;
         if self.place.passing_over {
+            self.drop_up_to(next);
+            self.place.lines += 1;
             self.place.passing_over = false;
             return None;
         }
-        if too_long {
-            return Some(Record::TooLong { bytes, line });
+        if bytes.len() > self.max_record_bytes {
+            return Some(self.too_long());
         }
+        if self.place.offset == 0 && self.buffer[bytes.clone()].starts_with(BYTE_ORDER_MARK) {
+            bytes.start += BYTE_ORDER_MARK.len();
+        }
+        let line = self.place.lines + 1;
+        self.place.lines = line;
+        if self.record_end == RecordEnd::UnquotedNewline {
+            self.place.lines += self.count_newlines(bytes.clone());
+        }
+        self.drop_up_to(next);
         if bytes.end > bytes.start && self.buffer[bytes.end - 1] == b'\r' {
             bytes.end -= 1;
         }
@@ -281,25 +280,39 @@ impl<R: Read> Lines<R> {
         }
     }
 
-    /// Starts passing over the record at `start`, if it is longer than the bound already.
+    /// Reports the record at `start`, if it is longer than the bound already.
     #[inline]
     fn check_length(&mut self) -> Option<Record> {
-        let bytes = self.start..self.end;
-        if bytes.len() <= self.max_record_bytes && !self.place.passing_over {
-            return None;
-        }
-        let line = self.place.lines + 1;
-        self.place.offset += bytes.len() as u64;
-        if self.record_end == RecordEnd::UnquotedNewline {
-            self.place.lines += memchr::memchr_iter(b'\n', &self.buffer[bytes.clone()]).count() as u64;
-        }
-        self.start = self.end;
-        self.scanned = self.end;
-        self.quoting = Quoting::Start;
         if self.place.passing_over {
+            self.drop_up_to(self.end);
             return None;
         }
+        (self.end - self.start > self.max_record_bytes).then(|| self.too_long())
+    }
+
+    /// Starts passing over the record at `start`. What is dropped at once is as long as the bound, however much has been
+    /// read, so that the rest does not depend on that: inside quotes it begins at the next newline.
+    #[cold]
+    fn too_long(&mut self) -> Record {
+        let bytes = self.start..self.start + self.max_record_bytes + 1;
+        let line = self.place.lines + 1;
+        if self.record_end == RecordEnd::UnquotedNewline {
+            self.place.lines += self.count_newlines(bytes.clone());
+        }
+        self.drop_up_to(bytes.end);
+        self.quoting = Quoting::Start;
         self.place.passing_over = true;
-        Some(Record::TooLong { bytes, line })
+        Record::TooLong { bytes, line }
+    }
+
+    #[inline]
+    fn drop_up_to(&mut self, next: usize) {
+        self.place.offset += (next - self.start) as u64;
+        self.start = next;
+        self.scanned = next;
+    }
+
+    fn count_newlines(&self, bytes: Range<usize>) -> u64 {
+        memchr::memchr_iter(b'\n', &self.buffer[bytes]).count() as u64
     }
 }

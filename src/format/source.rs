@@ -154,13 +154,14 @@ impl<R: Read> EventSource<R> {
 
     /// Parses a last line without a newline. To be called once the input has ended and `next` has no more.
     pub fn finish(&mut self, row: &mut Row) -> Result<Option<()>, BadInput> {
-        if self.lines.inside_quotes()
-            && let Some(Record::Text { bytes, line }) = self.lines.last()
-        {
-            let bytes = self.lines.bytes(bytes);
-            return Err(BadInput::new(bytes, line, super::csv::not_closed(bytes)));
-        }
+        let inside_quotes = self.lines.inside_quotes();
         while let Some(record) = self.lines.last() {
+            if let Record::Text { bytes, line } = &record
+                && inside_quotes
+            {
+                let bytes = self.lines.bytes(bytes.clone());
+                return Err(BadInput::new(bytes, *line, super::csv::not_closed(bytes)));
+            }
             if self.parse(record, row)? {
                 return Ok(Some(()));
             }
@@ -176,9 +177,11 @@ impl<R: Read> EventSource<R> {
                 (text.as_bytes(), line, self.parser.record(text, row))
             }
             Record::NotUtf8 { bytes, line, valid } => {
+                self.parser.refuse();
                 (self.lines.bytes(bytes), line, Err(fault(valid, "bytes that are no UTF-8")))
             }
             Record::TooLong { bytes, line } => {
+                self.parser.refuse();
                 let message = format!("longer than {} bytes", self.lines.max_record_bytes());
                 (self.lines.bytes(bytes), line, Err(fault(0, message)))
             }
@@ -211,8 +214,8 @@ impl<R: Read> EventSource<R> {
 impl<R: Read + Seek> EventSource<R> {
     /// Goes on at `position`, which another source of the same input has given.
     pub fn seek(&mut self, position: Position) -> io::Result<()> {
-        if self.parser.format == Format::Csv && position.lines > 0 {
-            self.read_header()?;
+        if self.parser.format == Format::Csv {
+            self.read_header(position.offset)?;
         }
         self.lines.input_mut().seek(SeekFrom::Start(position.offset))?;
         self.lines.restart(Place {
@@ -224,24 +227,24 @@ impl<R: Read + Seek> EventSource<R> {
         Ok(())
     }
 
-    /// Reads the header of a CSV file again.
-    fn read_header(&mut self) -> io::Result<()> {
+    /// Reads the header of a CSV file, if it is before `offset`.
+    fn read_header(&mut self, offset: u64) -> io::Result<()> {
         self.lines.input_mut().seek(SeekFrom::Start(0))?;
         self.lines.restart(Place::default());
         let mut row = Row::new(InputTypes::UNKNOWN, 0, 0);
-        loop {
-            let ended = self.fill()? == 0;
+        let mut ended = false;
+        while self.offset() < offset && !self.parser.csv.as_ref().is_some_and(Csv::has_header) {
             let record = if ended { self.lines.last() } else { self.lines.next() };
-            if let Some(record) = record {
-                // A bad header has been reported when it was read first; the records behind it say so again.
-                let _reported = self.parse(record, &mut row);
-                if self.parser.csv.as_ref().is_none_or(Csv::has_header) {
-                    return Ok(());
+            match record {
+                Some(record) => {
+                    // A bad header was reported when it was read first; the records behind it say so again.
+                    let _reported = self.parse(record, &mut row);
                 }
-            } else if ended {
-                return Ok(());
+                None if ended => break,
+                None => ended = self.fill()? == 0,
             }
         }
+        Ok(())
     }
 }
 
@@ -263,6 +266,13 @@ impl Parser {
             },
         }
     }
+    /// A record was bad input before it was text.
+    fn refuse(&mut self) {
+        if let Some(csv) = &mut self.csv {
+            csv.refuse();
+        }
+    }
+
     fn json(&mut self, text: &str, row: &mut Row) -> Parsed<bool> {
         self.json.line(text, &mut self.types, self.limits, self.evt.batch_ns, row)?;
         Ok(true)
