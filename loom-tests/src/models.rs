@@ -45,9 +45,12 @@ models! {
     4 hang_up::sender_learns_that_the_receiver_is_gone;
     4 hang_up::what_is_left_is_counted_and_dropped_once;
     5 wake::sleeping_receiver_sees_items_and_the_end 3;
-    5 wake::sleeping_receiver_sees_chunks 3;
+    5 wake::sleeping_receiver_sees_a_chunk;
+    5 wake::sleeping_receiver_sees_a_slice;
+    5 wake::sleeping_receiver_sees_an_iterators_items;
     5 wake::sleeping_sender_sees_freed_space;
-    5 wake::sleeping_sender_sees_freed_chunks 3;
+    5 wake::sleeping_sender_sees_a_commit;
+    5 wake::sleeping_sender_sees_a_drain;
     5 wake::sleeping_sender_sees_the_receiver_leave;
     5 wake::both_sleep 3;
     5 wake::two_senders_wake_one_sleeper 2;

@@ -18,9 +18,9 @@
 //!
 //! States of `announced`: `false`, the sleeper is awake (or has been woken); `true`, it sleeps or is about to.
 //! The sleeper alone sets it; sleeper and wakers clear it, and the one waker whose swap found `true` rouses.
-//! Announcing is a swap rather than a store, so it comes after every earlier change, whichever side made that: no waker
-//! can take a `false` of an earlier round for the latest state. (The language's rules for read-modify-write
-//! promise that for a store as well, but loom doesn't know them, and beside a fence a swap costs nothing.)
+//! Every change is a swap, never a plain store, so all of them form one chain and no waker can take a `false` of an
+//! earlier round for the latest state. (The language promises that for stores as well, because nothing comes between a
+//! swap and what it replaced, but loom doesn't know that rule. Beside a fence or a sleep a swap costs nothing.)
 
 use std::fmt;
 use std::time::Duration;
@@ -82,7 +82,7 @@ impl Parker {
     pub fn cancel(&mut self) {
         // Relaxed: a waker that still reads `true` rouses a thread that is awake, which costs one early return of a
         // later sleep and nothing else.
-        self.shared.announced.store(false, Ordering::Relaxed);
+        self.shared.announced.swap(false, Ordering::Relaxed);
     }
 
     /// Sleeps until woken or until `limit` has passed; may also return early without a reason. Returns at once if a

@@ -49,14 +49,31 @@ pub fn sleeping_receiver_sees_items_and_the_end() {
     assert_eq!(consumer.join().unwrap(), 2);
 }
 
-pub fn sleeping_receiver_sees_chunks() {
-    let (mut sender, mut receiver) = ring::bounded(3);
+pub fn sleeping_receiver_sees_a_chunk() {
+    sleeping_receiver_sees(|sender| {
+        let mut chunk = sender.write(2).unwrap();
+        assert_eq!((chunk.push(0), chunk.push(1)), (Ok(()), Ok(())));
+        chunk.commit();
+    });
+}
+
+pub fn sleeping_receiver_sees_a_slice() {
+    sleeping_receiver_sees(|sender| assert_eq!(sender.push_slice(&[0, 1]), Ok(2)));
+}
+
+pub fn sleeping_receiver_sees_an_iterators_items() {
+    sleeping_receiver_sees(|sender| assert_eq!(sender.push_from(&mut (0..2)), Ok(2)));
+}
+
+/// The sender stays until the receiver is through, so only what it published can have woken the receiver.
+fn sleeping_receiver_sees(publish_two: fn(&mut Sender<usize>)) {
+    let (mut sender, mut receiver) = ring::bounded(2);
     let mut idle = IdleState::new(Idle::Park);
     sender.set_waker(idle.waker());
     let consumer = spawn_named("consumer", move || {
         let mut taken = 0;
-        while taken < 3 {
-            match receiver.read(3) {
+        while taken < 2 {
+            match receiver.read(2) {
                 Ok(chunk) => {
                     taken += chunk.len();
                     idle.idle(chunk.len());
@@ -67,12 +84,7 @@ pub fn sleeping_receiver_sees_chunks() {
         }
     })
     .unwrap();
-    let mut chunk = sender.write(1).unwrap();
-    assert_eq!(chunk.push(0), Ok(()));
-    chunk.commit();
-    assert_eq!(sender.push_slice(&[1]), Ok(1));
-    assert_eq!(sender.push_from(&mut (2..3)), Ok(1));
-    // The sender stays until here, so only what it published can have woken the receiver.
+    publish_two(&mut sender);
     consumer.join().unwrap();
     drop(sender);
 }
@@ -96,22 +108,25 @@ pub fn sleeping_sender_sees_freed_space() {
     }
 }
 
-pub fn sleeping_sender_sees_freed_chunks() {
+pub fn sleeping_sender_sees_a_commit() {
+    sleeping_sender_sees(|receiver| receiver.read(1).unwrap().commit_all());
+}
+
+pub fn sleeping_sender_sees_a_drain() {
+    sleeping_sender_sees(|receiver| assert_eq!(receiver.read(1).unwrap().drain().next(), Some(9)));
+}
+
+/// The ring is full, and the receiver stays until the sender is through, so only the space that it freed can have
+/// woken the sender.
+fn sleeping_sender_sees(free_one: fn(&mut Receiver<usize>)) {
     let (mut sender, mut receiver) = ring::bounded(1);
-    assert_eq!(sender.push(0), Ok(()));
+    assert_eq!(sender.push(9), Ok(()));
     let idle = IdleState::new(Idle::Park);
     receiver.set_waker(idle.waker());
-    let producer = spawn_named("producer", move || push_all(sender, idle, 2)).unwrap();
-    let chunk = receiver.read(1).unwrap();
-    chunk.commit_all();
-    if let Ok(chunk) = receiver.read(1) {
-        assert_eq!(chunk.drain().next(), Some(0));
-        assert_eq!(producer.join().unwrap(), 2);
-        drop(receiver);
-    } else {
-        drop(receiver);
-        producer.join().unwrap();
-    }
+    let producer = spawn_named("producer", move || push_all(sender, idle, 1)).unwrap();
+    free_one(&mut receiver);
+    assert_eq!(producer.join().unwrap(), 1);
+    drop(receiver);
 }
 
 pub fn sleeping_sender_sees_the_receiver_leave() {
