@@ -4,11 +4,13 @@
 //! behind rings; [`Router`] is the other end: it numbers what comes in and sends it to the stages that take it.
 
 mod dirty;
+mod order_dependence;
 mod router;
 mod stage;
 mod streams;
 mod topology;
 
+pub use order_dependence::{OrderDependence, order_dependence};
 pub use router::Router;
 pub use stage::{ContextStage, StageParts};
 pub use streams::{Failure, Outlet, Streams};

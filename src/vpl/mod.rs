@@ -5,6 +5,7 @@ mod lexer;
 mod literal;
 pub mod parser;
 pub mod plan;
+pub mod plan_print;
 pub mod print;
 pub mod resolve;
 mod suggest;

@@ -1,7 +1,7 @@
 //! The syntax tree to text that parses to the same tree: canonical layout, no parentheses that are not needed.
 
 mod blocks;
-mod expressions;
+pub(super) mod expressions;
 mod streams;
 
 use super::literal;

@@ -29,7 +29,7 @@ fn is_negative(value: &Literal) -> bool {
     }
 }
 
-fn symbol(op: BinaryOp) -> &'static str {
+pub(in crate::vpl) fn symbol(op: BinaryOp) -> &'static str {
     match op {
         BinaryOp::Or => "or",
         BinaryOp::Xor => "xor",

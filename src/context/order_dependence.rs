@@ -1,0 +1,175 @@
+//! Where a result can depend on how rings are merged: behind a merge of several rings, an operator whose result depends on the order in
+//! which rows arrive. A pure function of the plan; under `deterministic` order no such place matters.
+
+use std::collections::BTreeSet;
+
+use crate::functions::Aggregate;
+use crate::vpl::plan::{Expr, OpPlan, Plan, Statement, StreamPlan, WindowPlan};
+
+use super::topology::{From, Topology};
+
+/// A stream whose results can depend on the order in which rings are merged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrderDependence {
+    /// The stream, by index.
+    pub stream: usize,
+    /// What in it depends on the order, and which rings meet before it; in words.
+    pub why: String,
+}
+
+/// The streams of `plan` whose results can differ from run to run, unless the order is `deterministic`.
+///
+/// ```
+/// use varpin::context::{order_dependence, topology};
+/// use varpin::engine::Program;
+/// let text = "context a\ncontext b\ncontext c\n\
+///     stream A = R.context(a).emit(v: v)\nstream B = R.context(b).emit(v: v)\n\
+///     stream Both = merge(A, B).context(c).window(10).aggregate(sum: sum(v))";
+/// let program = Program::parse(text)?;
+/// let places = order_dependence(program.plan(), &topology(program.plan()));
+/// assert_eq!(places.len(), 1);
+/// assert!(places[0].why.starts_with("a count window"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn order_dependence(plan: &Plan, topology: &Topology) -> Vec<OrderDependence> {
+    let mut stage_of = vec![0; plan.streams.len()];
+    for (index, stage) in topology.stages.iter().enumerate() {
+        for &stream in &stage.streams {
+            stage_of[stream] = index;
+        }
+    }
+    // For each stream: the rings that meet in front of it or of a stream before it; empty where its rows have one order only.
+    let mut merges: Vec<Option<Merge>> = Vec::with_capacity(plan.streams.len());
+    let mut places = Vec::new();
+    for (index, stream) in plan.streams.iter().enumerate() {
+        let mut lanes = BTreeSet::new();
+        let mut behind: Option<Merge> = None;
+        for input in stream.source.inputs() {
+            let producers = producers(plan, index, input.name);
+            for &producer in &producers {
+                if stage_of[producer] == stage_of[index] {
+                    lanes.extend(lanes_of(plan, producer, &stage_of));
+                } else {
+                    lanes.insert(From::Stage(stage_of[producer]));
+                }
+                if let Some(merge) = &merges[producer] {
+                    behind = behind.or_else(|| Some(Merge { stage: merge.stage, ..merge.clone() }));
+                }
+            }
+            if producers.is_empty() {
+                lanes.insert(From::Input);
+            }
+        }
+        if behind.is_none() && lanes.len() > 1 {
+            let rings = lanes.iter().map(|lane| lane_name(topology, *lane)).collect();
+            behind = Some(Merge { stage: stage_of[index], rings });
+        }
+        if let Some(merge) = &behind
+            && let Some(what) = depends_on_order(plan, stream, merge.stage != stage_of[index])
+        {
+            let rings = merge.rings.join(" and ");
+            let stage = &topology.stages[merge.stage].name;
+            places.push(OrderDependence {
+                stream: index,
+                why: format!("{what} stands behind a merge of the rings from {rings} (in {stage})"),
+            });
+        }
+        merges.push(behind);
+    }
+    places
+}
+
+/// Rings that meet.
+#[derive(Clone)]
+struct Merge {
+    stage: usize,
+    rings: Vec<String>,
+}
+
+fn producers(plan: &Plan, before: usize, name: usize) -> Vec<usize> {
+    (0..before).filter(|&stream| plan.streams[stream].feeds.iter().any(|feed| feed.name == name)).collect()
+}
+
+/// The rings over which the rows of a stream come into its own stage.
+fn lanes_of(plan: &Plan, stream: usize, stage_of: &[usize]) -> BTreeSet<From> {
+    let mut lanes = BTreeSet::new();
+    for input in plan.streams[stream].source.inputs() {
+        let producers = producers(plan, stream, input.name);
+        for &producer in &producers {
+            if stage_of[producer] == stage_of[stream] {
+                lanes.extend(lanes_of(plan, producer, stage_of));
+            } else {
+                lanes.insert(From::Stage(stage_of[producer]));
+            }
+        }
+        if producers.is_empty() {
+            lanes.insert(From::Input);
+        }
+    }
+    lanes
+}
+
+fn lane_name(topology: &Topology, lane: From) -> String {
+    match lane {
+        From::Input => "the input".to_owned(),
+        From::Stage(stage) => topology.stages[stage].name.clone(),
+    }
+}
+
+/// What in the stream depends on the order of its rows. Time windows don't, in the stage of the merge: there the watermark is the least of
+/// what each ring has reached. Further on it follows the rows as they come.
+fn depends_on_order(plan: &Plan, stream: &StreamPlan, merged_before: bool) -> Option<&'static str> {
+    let window = match &stream.window {
+        Some(WindowPlan::Count { .. }) => Some("a count window"),
+        Some(WindowPlan::FirstEvent { .. }) => Some("a window from the first event"),
+        Some(WindowPlan::Time { .. }) if merged_before => Some("a time window"),
+        Some(WindowPlan::Session { .. }) if merged_before => Some("a session"),
+        Some(WindowPlan::Time { .. } | WindowPlan::Session { .. }) | None => None,
+    };
+    let operator = || stream.before.iter().chain(&stream.after).find_map(operator_depends);
+    let variable = || uses_variables(plan, stream).then_some("a `var`");
+    window.or_else(operator).or_else(variable)
+}
+
+fn operator_depends(operator: &OpPlan) -> Option<&'static str> {
+    match operator {
+        OpPlan::Distinct(_) => Some("`distinct`"),
+        OpPlan::Limit(_) => Some("`limit`"),
+        OpPlan::Aggregate(aggregate) => aggregate.accumulators.iter().find_map(|item| match item.aggregate {
+            Aggregate::First => Some("`first`"),
+            Aggregate::Last => Some("`last`"),
+            Aggregate::Ema => Some("`ema`"),
+            Aggregate::Collect => Some("`collect`"),
+            _ => None,
+        }),
+        _ => None,
+    }
+}
+
+/// Whether the stream calls a function that changes a `var`.
+fn uses_variables(plan: &Plan, stream: &StreamPlan) -> bool {
+    let changing: Vec<bool> =
+        plan.functions.iter().map(|function| changes_variable(&function.body)).collect();
+    if !changing.contains(&true) {
+        return false;
+    }
+    // A stream that calls any function of a program with such functions: calls of calls are not followed here.
+    let calls = |expr: &Expr| matches!(expr, Expr::UserCall(..));
+    stream.before.iter().chain(&stream.after).any(|operator| match operator {
+        OpPlan::Process { .. } => true,
+        OpPlan::Where(expr) => calls(expr),
+        OpPlan::Project { fields, .. } => fields.iter().any(|(_, value)| calls(value)),
+        _ => false,
+    })
+}
+
+fn changes_variable(body: &[Statement]) -> bool {
+    body.iter().any(|statement| match statement {
+        Statement::SetGlobal(..) => true,
+        Statement::If(branches, otherwise) => {
+            branches.iter().any(|(_, body)| changes_variable(body)) || changes_variable(otherwise)
+        }
+        Statement::For(_, _, body) | Statement::While(_, body) => changes_variable(body),
+        _ => false,
+    })
+}
