@@ -1,0 +1,134 @@
+//! What was typed. What it means is in `settings`.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use varpin::cores::PinPolicy;
+use varpin::flow::MergeOrder;
+use varpin::idle::Idle;
+
+use super::exit;
+
+/// Runs VPL programs on pinned threads joined by lock-free rings
+#[derive(Debug, Parser)]
+#[command(version, after_help = exit::TABLE, max_term_width = 110)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run a program over events; results are printed as JSON lines
+    Run(RunArgs),
+    /// Check programs without running them; all findings at once
+    Check(CheckArgs),
+    /// Show what would run: contexts, threads, rings, streams and their operators
+    Plan(PlanArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct RunArgs {
+    /// The VPL program
+    pub(super) program: PathBuf,
+    /// The events; `-` or none: standard input
+    pub(super) events: Option<PathBuf>,
+    /// What the events look like; by default what the file's extension says, and evt for standard input
+    #[arg(long, value_name = "FORMAT")]
+    pub(super) format: Option<FormatArg>,
+    /// The type of the events of a CSV file, which does not say it
+    #[arg(long, value_name = "TYPE")]
+    pub(super) event_type: Option<String>,
+    /// Where results go instead of standard output
+    #[arg(long, short, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+    /// How results and rows of several contexts are merged: arrival, timestamp (default) or deterministic
+    #[arg(long, value_name = "ORDER")]
+    pub(super) order: Option<MergeOrder>,
+    /// Slots of each ring between threads [default: 1024]
+    #[arg(long, value_name = "ROWS")]
+    pub(super) capacity: Option<NonZeroUsize>,
+    /// How threads wait for work: auto (default), spin, yield, backoff or park
+    #[arg(long, value_name = "IDLE")]
+    pub(super) idle: Option<Idle>,
+    /// What to do where a thread cannot have the CPU its context names: strict (fail), best-effort (warn) or off (pin nothing)
+    #[arg(long, value_name = "POLICY", default_value_t = PinPolicy::BestEffort)]
+    pub(super) pin: PinPolicy,
+    /// What to do with a line that is no event
+    #[arg(long, value_name = "POLICY", default_value = "fail")]
+    pub(super) on_bad_input: OnBadInput,
+    /// Where events that failed, and lines that are no events, go as JSON lines
+    #[arg(long, value_name = "FILE")]
+    pub(super) dead_letters: Option<PathBuf>,
+    /// How fast events are fed: as fast as possible, or at the distances of their times
+    #[arg(long, value_name = "PACE", default_value = "max")]
+    pub(super) pace: Pace,
+    /// Print a summary to standard error at the end
+    #[arg(long)]
+    pub(super) stats: bool,
+    /// Write what was counted to this file, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(super) stats_json: Option<PathBuf>,
+    /// Take the program's warnings for errors
+    #[arg(long)]
+    pub(super) strict: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct CheckArgs {
+    /// The VPL programs
+    #[arg(required = true)]
+    pub(super) programs: Vec<PathBuf>,
+    /// Take warnings for errors
+    #[arg(long)]
+    pub(super) strict: bool,
+    /// Print the findings to standard output as JSON lines
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct PlanArgs {
+    /// The VPL program
+    pub(super) program: PathBuf,
+    /// How to print it
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(super) format: PlanFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum FormatArg {
+    /// `Type { field: value }` lines
+    Evt,
+    /// A JSON object a line
+    Jsonl,
+    /// A header and records
+    Csv,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum OnBadInput {
+    /// Handle what came before it, then end with an error
+    Fail,
+    /// Count it and go on
+    Skip,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Pace {
+    /// As fast as possible
+    Max,
+    /// An event is fed as long after the first as its time is after the first's
+    Realtime,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum PlanFormat {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+    /// For graphviz
+    Dot,
+}

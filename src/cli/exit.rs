@@ -1,0 +1,42 @@
+//! How the command ends.
+
+use std::process::ExitCode;
+
+/// Shown under `--help`.
+pub(super) const TABLE: &str = "\
+Exit codes:
+    0  done; also when whoever read the results has stopped reading
+    1  the run failed: bad input, a stage failed, a file could not be read or written
+    2  nothing was run: wrong usage, errors in the program (with --strict: warnings too), a file that cannot
+       be opened, CPUs that cannot be had under --pin strict
+  130  interrupted (Ctrl-C); what had been read was still handled
+  143  terminated (SIGTERM); what had been read was still handled";
+
+/// How the command ends. See [`TABLE`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Exit {
+    Done,
+    Failed,
+    Refused,
+    /// By this signal.
+    Signal(i32),
+}
+
+impl Exit {
+    /// As a number.
+    pub(super) fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Refused => 2,
+            // What a shell reports for a process that a signal ended.
+            Self::Signal(signal) => 128 + u8::try_from(signal).unwrap_or(0),
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        exit.code().into()
+    }
+}

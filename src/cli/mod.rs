@@ -1,0 +1,32 @@
+//! The command line: thin. It reads what was typed, opens files, and moves lines to the engine and results to their file; what happens to
+//! events is the engine's.
+
+mod args;
+mod check;
+mod dead_letters;
+mod exit;
+mod files;
+mod messages;
+mod output;
+mod pace;
+mod plan;
+mod progress;
+mod run;
+mod settings;
+mod signals;
+mod summary;
+mod wait;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Runs the command that was typed.
+pub(crate) fn main() -> ExitCode {
+    let exit = match args::Args::parse().command {
+        args::Command::Run(typed) => run::run(&typed),
+        args::Command::Check(typed) => check::check(&typed),
+        args::Command::Plan(typed) => plan::plan(&typed),
+    };
+    exit.into()
+}

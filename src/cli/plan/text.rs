@@ -1,0 +1,160 @@
+//! A plan for people.
+
+use std::fmt::Write;
+
+use varpin::context::From;
+use varpin::vpl::plan::ContextPlan;
+use varpin::vpl::plan_print::{Described, PlanPrinter};
+
+use super::{View, results};
+
+pub(super) fn print(view: &View<'_>) -> String {
+    let mut out = String::new();
+    if view.plan.threaded {
+        threads(&mut out, view);
+        rings(&mut out, view);
+    } else {
+        out.push_str(
+            "no contexts: everything runs on the thread that reads the input; no other thread, no ring\n",
+        );
+    }
+    streams(&mut out, view);
+    out
+}
+
+fn threads(out: &mut String, view: &View<'_>) {
+    let order = view.plan.engine.order.as_deref().unwrap_or("timestamp");
+    out.push_str("threads\n");
+    for (index, context) in view.plan.contexts.iter().enumerate() {
+        let width = longest(view.plan.contexts.iter().map(|context| &context.name));
+        let stages: Vec<&str> = view
+            .topology
+            .stages
+            .iter()
+            .filter(|stage| stage.context == index)
+            .map(|stage| stage.name.as_str())
+            .collect();
+        // Writing into a string cannot fail, here and below.
+        let _ = write!(out, "  {:width$}  {}", context.name, cpus(context));
+        let _ = write!(out, "; {}", settings(view, context));
+        if stages.len() > 1 {
+            let _ = write!(out, "; as stages {}, because rows come back to it", stages.join(", "));
+        }
+        out.push('\n');
+    }
+    let _ =
+        writeln!(out, "  rows of several rings are merged by {order} order, unless --order says otherwise");
+}
+
+fn cpus(context: &ContextPlan) -> String {
+    match &context.cores[..] {
+        [] if context.implicit => "for streams without a context; on any CPU".to_owned(),
+        [] => "on any CPU".to_owned(),
+        [own] => format!("on CPU {own}"),
+        [own, others @ ..] => {
+            let others: Vec<String> = others.iter().map(ToString::to_string).collect();
+            format!("on CPU {own} ({} listed too, for a pool)", others.join(", "))
+        }
+    }
+}
+
+fn settings(view: &View<'_>, context: &ContextPlan) -> String {
+    let (own, engine) = (&context.settings, &view.plan.engine);
+    let idle = own.idle.as_deref().or(engine.idle.as_deref()).unwrap_or("auto");
+    let capacity =
+        own.capacity.or(engine.capacity).map_or_else(|| "1024".to_owned(), |rows| rows.to_string());
+    let when_full = own.when_full.as_deref().unwrap_or("block");
+    format!("idle {idle}; rings of {capacity} rows, when full: {when_full}")
+}
+
+fn rings(out: &mut String, view: &View<'_>) {
+    let stages = &view.topology.stages;
+    let from = |from: From| match from {
+        From::Input => "input",
+        From::Stage(stage) => &stages[stage].name,
+    };
+    let mut rows: Vec<(String, String)> = Vec::new();
+    for edge in &view.topology.edges {
+        let mut names: Vec<&str> = Vec::new();
+        let fed = edge.feeds.iter().map(|&(stream, feed)| view.plan.streams[stream].feeds[feed].name);
+        // What comes from outside under a stream's name goes along; it is not what the ring is for.
+        let made = |name: &&usize| !view.inputs().contains(name);
+        let relayed = edge.relays.iter().filter(|name| !made(name)).copied();
+        for name in fed.chain(relayed) {
+            let name = view.plan.names[name].name.as_str();
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        let names =
+            if names.is_empty() { "(nothing but the end of the input)".to_owned() } else { names.join(", ") };
+        rows.push((format!("{} -> {}", from(edge.from), stages[edge.to].name), names));
+    }
+    for stage in stages {
+        let makes = |&&stream: &&usize| !view.plan.streams[stream].results.is_empty();
+        let results =
+            stage.streams.iter().filter(makes).map(|&stream| view.plan.streams[stream].name.as_str());
+        let results: Vec<&str> = results.collect();
+        if !results.is_empty() {
+            rows.push((format!("{} -> output", stage.name), results.join(", ")));
+        }
+    }
+    out.push_str("\nrings\n");
+    let width = longest(rows.iter().map(|(ends, _)| ends));
+    for (ends, names) in &rows {
+        let _ = writeln!(out, "  {ends:width$}  {names}");
+    }
+}
+
+fn streams(out: &mut String, view: &View<'_>) {
+    out.push_str("\nstreams, in the order in which they run\n");
+    for (index, stream) in view.plan.streams.iter().enumerate() {
+        let context =
+            if view.plan.threaded { format!(" in {}", view.context_of(stream)) } else { String::new() };
+        let _ = writeln!(out, "  {}. {}{context}", index + 1, stream.name);
+        let mut lines = vec![line("from", PlanPrinter::new(view.plan).source(&stream.source))];
+        lines.extend(view.operators(stream));
+        if stream.out_of_order_ns > 0 || stream.allowed_lateness_ns > 0 {
+            let time = |ns: i64| format!("{} ms", ns as f64 / 1e6);
+            lines.push(line(
+                "watermark",
+                format!(
+                    "{} behind the latest event; windows stay open for {} more",
+                    time(stream.out_of_order_ns),
+                    time(stream.allowed_lateness_ns)
+                ),
+            ));
+        }
+        for (type_name, fields) in results(stream) {
+            let fields = fields.map_or_else(|| "all fields".to_owned(), |fields| fields.join(", "));
+            lines.push(line("result", format!("{type_name} {{{fields}}}")));
+        }
+        let consumers = view.consumers(stream);
+        if !consumers.is_empty() {
+            let consumers: Vec<&str> =
+                consumers.iter().map(|&consumer| view.plan.streams[consumer].name.as_str()).collect();
+            lines.push(line("feeds", consumers.join(", ")));
+        } else if stream.results.is_empty() {
+            lines.push(line("feeds", "nothing, and has no results: it does nothing".to_owned()));
+        }
+        if let Some(why) = view.dependence(index) {
+            let sure = "unless the order is deterministic, results can differ from run to run";
+            lines.push(line("order", format!("{why}: {sure}")));
+        }
+        let width = longest(lines.iter().map(|line| &line.verb));
+        for Described { verb, text } in lines {
+            let _ = writeln!(out, "       {verb:width$}  {text}");
+        }
+    }
+    if view.plan.streams.is_empty() {
+        out.push_str("  none: the program does nothing\n");
+    }
+}
+
+fn line(verb: &str, text: String) -> Described {
+    Described { verb: verb.to_owned(), text }
+}
+
+fn longest<'a>(texts: impl Iterator<Item = &'a String>) -> usize {
+    texts.map(|text| text.chars().count()).max().unwrap_or(0)
+}

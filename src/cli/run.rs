@@ -1,0 +1,326 @@
+//! `varpin run`: lines in, results out, on one thread; what contexts there are run on theirs.
+//!
+//! A block is read, its complete lines are parsed one after the other into one row, and each is fed to the engine, which hands results
+//! back on the same call. Whenever input is not there at once everything goes out first: what was fed is published, and results are written.
+//! Nothing grows with the length of the input.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use varpin::engine::{Engine, EngineError};
+use varpin::event::Row;
+use varpin::format::{BadInput, EventSource, InputTypes};
+
+use super::args::RunArgs;
+use super::dead_letters::DeadLetters;
+use super::exit::Exit;
+use super::files::Files;
+use super::messages;
+use super::output::Output;
+use super::pace::Pace;
+use super::progress::Progress;
+use super::settings::RunSettings;
+use super::signals::Signals;
+use super::summary::Summary;
+use super::wait::readable_within;
+
+/// Events after which the engine publishes what was fed; it also does so before every wait.
+const PUBLISH_EVERY: usize = 64;
+/// Events after which dead letters are fetched, before there are more than the engine keeps.
+const FETCH_LETTERS_EVERY: u32 = 256;
+/// The shortest and the longest wait for input while threads may still bring results.
+const WAIT_WITH_THREADS: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(10)];
+/// The wait for input where nothing else can happen; a signal is seen after it at the latest.
+const WAIT_ALONE: Duration = Duration::from_millis(100);
+/// The longest sleep until the next event is due.
+const PACE_SLEEP: Duration = Duration::from_millis(10);
+/// How long a run that was told to stop may take for what it has been fed.
+const DRAIN_WITHIN: Duration = Duration::from_secs(10);
+
+/// Runs a program over events.
+pub(super) fn run(typed: &RunArgs) -> Exit {
+    let settings = match RunSettings::new(typed) {
+        Ok(settings) => settings,
+        Err(message) => return refuse(message),
+    };
+    let Some(program) = messages::load(&settings.program, settings.strict) else { return Exit::Refused };
+    let files = match Files::open(&settings) {
+        Ok(files) => files,
+        Err(message) => return refuse(message),
+    };
+    let mut builder = Engine::builder(&program).pin(typed.pin).publish_every(PUBLISH_EVERY);
+    if let Some(order) = typed.order {
+        builder = builder.order(order);
+    }
+    if let Some(capacity) = typed.capacity {
+        builder = builder.capacity(capacity.get());
+    }
+    if let Some(idle) = typed.idle {
+        builder = builder.idle(idle);
+    }
+    let signals = match Signals::catch() {
+        Ok(signals) => signals,
+        Err(error) => return refuse(format_args!("cannot catch signals: {error}")),
+    };
+    let engine = match builder.build() {
+        Ok(engine) => engine,
+        Err(error) => return refuse(error),
+    };
+    engine.warnings().iter().for_each(messages::warning);
+    if let Err(message) = files.begin(&settings) {
+        return refuse(message);
+    }
+    let types = InputTypes::new(program.input_types());
+    let source = match EventSource::new(&files.events, settings.format, types, settings.source.clone()) {
+        Ok(source) => source,
+        Err(missing) => return refuse(missing),
+    };
+    Run::new(settings, &files, engine, signals).go(source)
+}
+
+fn refuse(message: impl std::fmt::Display) -> Exit {
+    messages::error(message);
+    Exit::Refused
+}
+
+/// Why reading ended.
+enum End {
+    /// The input has no more.
+    Input,
+    /// A signal came.
+    Signal(i32),
+    /// Nobody reads results any more, or they cannot be written.
+    Output,
+    /// The engine takes no more: a stage failed.
+    Engine(EngineError),
+    /// A line is no event, and that is not to be skipped.
+    BadInput(BadInput),
+    /// The input cannot be read.
+    Read(io::Error),
+}
+
+/// A run on its way.
+struct Run<'a> {
+    settings: RunSettings,
+    source_name: String,
+    files: &'a Files,
+    engine: Engine,
+    has_threads: bool,
+    signals: Signals,
+    output: Output<'a>,
+    letters: DeadLetters<'a>,
+    pace: Option<Pace>,
+    fed_since_letters: u32,
+    first_skipped: Option<BadInput>,
+    started: Instant,
+}
+
+impl<'a> Run<'a> {
+    fn new(settings: RunSettings, files: &'a Files, engine: Engine, signals: Signals) -> Self {
+        Self {
+            source_name: settings.events.name(),
+            files,
+            has_threads: !engine.is_inline(),
+            signals,
+            output: Output::new(&files.output, engine.json_lines()),
+            letters: DeadLetters::new(files.dead_letters.as_ref()),
+            pace: settings.realtime.then(Pace::default),
+            fed_since_letters: 0,
+            first_skipped: None,
+            started: Instant::now(),
+            engine,
+            settings,
+        }
+    }
+
+    /// Everything from the first line to the exit code.
+    fn go(mut self, mut source: EventSource<&'a File>) -> Exit {
+        let end = self.read(&mut source);
+        let deadline = match end {
+            End::Signal(_) => DRAIN_WITHIN,
+            _ => Duration::MAX,
+        };
+        let output = &mut self.output;
+        let finished = self.engine.finish_within(deadline, |result| output.take(&result)).map(drop);
+        self.fetch_letters();
+        let Self {
+            settings, source_name, files, engine, output, mut letters, first_skipped, started, ..
+        } = self;
+        let mut exit = match end {
+            End::Signal(signal) => Exit::Signal(signal),
+            _ => Exit::Done,
+        };
+        let mut failed = |message: &dyn std::fmt::Display| {
+            messages::error(message);
+            if exit == Exit::Done {
+                exit = Exit::Failed;
+            }
+        };
+        if let Err(error) = output.finish() {
+            failed(&format_args!("cannot write results: {error}"));
+        }
+        if let Err(error) = letters.finish() {
+            failed(&format_args!("cannot write dead letters: {error}"));
+        }
+        match end {
+            End::BadInput(bad) => failed(&messages::bad_input(&source_name, &bad)),
+            End::Read(error) => failed(&format_args!("cannot read {source_name}: {error}")),
+            End::Engine(error) if finished.is_ok() => failed(&error),
+            End::Input | End::Signal(_) | End::Output | End::Engine(_) => {}
+        }
+        if let Err(error) = finished {
+            failed(&error);
+        }
+        let summary = Summary::new(engine.stats(), letters.bad_lines(), started.elapsed());
+        if let Some(mut file) = files.stats_json.as_ref()
+            && let Err(error) = file.write_all(summary.to_json().as_bytes())
+        {
+            failed(&format_args!("cannot write statistics: {error}"));
+        }
+        if let Some(first) = first_skipped {
+            messages::warning(format_args!(
+                "{} lines that are no events were skipped, the first: {}",
+                letters.bad_lines(),
+                messages::bad_input(&source_name, &first)
+            ));
+        }
+        summary.warn(&letters);
+        if settings.stats {
+            messages::say(summary.to_text().trim_end());
+        }
+        exit
+    }
+
+    /// Reads and feeds until there is a reason to stop.
+    fn read(&mut self, source: &mut EventSource<&'a File>) -> End {
+        let files = self.files;
+        let progress = Progress::new(files.events_bytes, self.settings.output.is_none());
+        let mut row = Row::new(InputTypes::UNKNOWN, 0, 0);
+        let end = loop {
+            if let Some(end) = self.wait_for_input(&files.events) {
+                break end;
+            }
+            match source.fill() {
+                Ok(0) => break self.feed_all(|row| source.finish(row), &mut row).unwrap_or(End::Input),
+                Ok(_) => {}
+                Err(error) => break End::Read(error),
+            }
+            if let Some(end) = self.feed_all(|row| source.next(row), &mut row) {
+                break end;
+            }
+            self.poll();
+            self.output.write_if_late();
+            progress.at(source.offset());
+        };
+        progress.end();
+        end
+    }
+
+    /// Feeds what `next` gives until it has no more for now; the reason to stop, if there is one.
+    fn feed_all(
+        &mut self,
+        mut next: impl FnMut(&mut Row) -> Result<Option<()>, BadInput>,
+        row: &mut Row,
+    ) -> Option<End> {
+        loop {
+            match next(row) {
+                Ok(Some(())) => {}
+                Ok(None) => return self.reason_to_stop(),
+                Err(bad) if self.settings.skip_bad_input => {
+                    self.letters.bad_input(&self.source_name, &bad);
+                    self.first_skipped.get_or_insert(bad);
+                    continue;
+                }
+                Err(bad) => {
+                    self.letters.bad_input(&self.source_name, &bad);
+                    return Some(End::BadInput(bad));
+                }
+            }
+            if self.pace.is_some()
+                && let Some(end) = self.wait_until_due(row.time_ns())
+            {
+                return Some(end);
+            }
+            let output = &mut self.output;
+            if let Err(error) = self.engine.feed_row(row, |result| output.take(&result)) {
+                return Some(End::Engine(error));
+            }
+            self.fed_since_letters += 1;
+            if self.fed_since_letters == FETCH_LETTERS_EVERY {
+                self.fetch_letters();
+                if self.output.has_failed() {
+                    return Some(End::Output);
+                }
+            }
+        }
+    }
+
+    /// Waits until reading would not block, and lets results out meanwhile. The reason to stop, if there is one.
+    fn wait_for_input(&mut self, events: &File) -> Option<End> {
+        if self.files.events_bytes.is_some() {
+            // A regular file is always there.
+            return self.reason_to_stop();
+        }
+        let mut wait = Duration::ZERO;
+        loop {
+            if let Some(end) = self.reason_to_stop() {
+                return Some(end);
+            }
+            match readable_within(events.as_fd(), wait) {
+                Ok(true) => return None,
+                Ok(false) => {}
+                Err(error) => return Some(End::Read(error)),
+            }
+            let came = self.settle();
+            let [shortest, longest] = WAIT_WITH_THREADS;
+            wait = match (self.has_threads, came) {
+                (false, _) => WAIT_ALONE,
+                (true, true) => shortest,
+                (true, false) => (wait * 2).clamp(shortest, longest),
+            };
+        }
+    }
+
+    /// Waits until an event at `time_ns` is due, and lets results out meanwhile. The reason to stop, if there is one.
+    fn wait_until_due(&mut self, time_ns: i64) -> Option<End> {
+        loop {
+            let left = self.pace.as_mut().and_then(|pace| pace.wait_for(time_ns, Instant::now()))?;
+            if let Some(end) = self.reason_to_stop() {
+                return Some(end);
+            }
+            let [shortest, _] = WAIT_WITH_THREADS;
+            let longest = if self.settle() { shortest } else { PACE_SLEEP };
+            varpin::sync::sleep(left.min(longest));
+        }
+    }
+
+    fn reason_to_stop(&self) -> Option<End> {
+        if let Some(signal) = self.signals.caught() {
+            return Some(End::Signal(signal));
+        }
+        self.output.has_failed().then_some(End::Output)
+    }
+
+    /// Publishes what was fed and takes the results that are there; whether there were any.
+    fn poll(&mut self) -> bool {
+        let output = &mut self.output;
+        self.engine.poll(|result| output.take(&result)) > 0
+    }
+
+    /// Lets everything out; whether results came.
+    fn settle(&mut self) -> bool {
+        let came = self.poll();
+        self.output.write();
+        self.fetch_letters();
+        self.letters.flush();
+        came
+    }
+
+    fn fetch_letters(&mut self) {
+        self.fed_since_letters = 0;
+        let letters = self.engine.take_dead_letters();
+        self.letters.failed(letters);
+    }
+}

@@ -1,0 +1,96 @@
+//! What was typed, taken for what it means.
+
+use std::path::{Path, PathBuf};
+
+use varpin::format::{Format, SourceOptions};
+
+use super::args::{FormatArg, OnBadInput, Pace, RunArgs};
+
+/// A run as it was asked for.
+#[derive(Debug)]
+pub(super) struct RunSettings {
+    pub(super) program: PathBuf,
+    pub(super) events: EventsFrom,
+    pub(super) format: Format,
+    pub(super) source: SourceOptions,
+    pub(super) output: Option<PathBuf>,
+    pub(super) dead_letters: Option<PathBuf>,
+    pub(super) stats_json: Option<PathBuf>,
+    pub(super) skip_bad_input: bool,
+    pub(super) realtime: bool,
+    pub(super) stats: bool,
+    pub(super) strict: bool,
+}
+
+/// Where events come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum EventsFrom {
+    Stdin,
+    File(PathBuf),
+}
+
+impl EventsFrom {
+    /// What messages call it.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::Stdin => "standard input".to_owned(),
+            Self::File(path) => path.display().to_string(),
+        }
+    }
+}
+
+impl RunSettings {
+    /// What `typed` means, or why it means nothing.
+    pub(super) fn new(typed: &RunArgs) -> Result<Self, String> {
+        let events = match &typed.events {
+            None => EventsFrom::Stdin,
+            Some(path) if path.as_os_str() == "-" => EventsFrom::Stdin,
+            Some(path) => EventsFrom::File(path.clone()),
+        };
+        let format = match (typed.format, &events) {
+            (Some(FormatArg::Evt), _) => Format::Evt,
+            (Some(FormatArg::Jsonl), _) => Format::Jsonl,
+            (Some(FormatArg::Csv), _) => Format::Csv,
+            (None, EventsFrom::Stdin) => Format::Evt,
+            (None, EventsFrom::File(path)) => by_extension(path)?,
+        };
+        match (format, &typed.event_type) {
+            (Format::Csv, None) => {
+                return Err(format!(
+                    "{}: a CSV file does not say of which type its events are: name it with --event-type TYPE",
+                    events.name()
+                ));
+            }
+            (Format::Evt | Format::Jsonl, Some(_)) => {
+                return Err(
+                    "--event-type is only for CSV: the other formats name the type of each event".to_owned()
+                );
+            }
+            _ => {}
+        }
+        let mut source = SourceOptions::default();
+        source.event_type.clone_from(&typed.event_type);
+        Ok(Self {
+            program: typed.program.clone(),
+            events,
+            format,
+            source,
+            output: typed.output.clone(),
+            dead_letters: typed.dead_letters.clone(),
+            stats_json: typed.stats_json.clone(),
+            skip_bad_input: typed.on_bad_input == OnBadInput::Skip,
+            realtime: typed.pace == Pace::Realtime,
+            stats: typed.stats,
+            strict: typed.strict,
+        })
+    }
+}
+
+fn by_extension(path: &Path) -> Result<Format, String> {
+    Format::from_path(path).ok_or_else(|| {
+        format!(
+            "{}: its name does not say what its lines look like (.evt, .jsonl, .ndjson or .csv would): use --format evt, jsonl or csv",
+            path.display()
+        )
+    })
+}

@@ -1,0 +1,136 @@
+//! What a run has counted, for people and for programs.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use serde::Serialize;
+use varpin::engine::Stats;
+
+use super::dead_letters::DeadLetters;
+use super::messages;
+
+/// What a run has counted. As JSON: what the engine counts, and the members here beside it.
+#[derive(Debug, Serialize)]
+pub(super) struct Summary {
+    #[serde(flatten)]
+    stats: Stats,
+    /// Lines that are no events.
+    bad_lines: u64,
+    /// From the first line to the last result.
+    seconds: f64,
+    events_per_second: f64,
+}
+
+impl Summary {
+    pub(super) fn new(stats: Stats, bad_lines: u64, took: Duration) -> Self {
+        let seconds = took.as_secs_f64();
+        let events_per_second = if seconds > 0.0 { stats.events as f64 / seconds } else { 0.0 };
+        Self { stats, bad_lines, seconds, events_per_second }
+    }
+
+    /// Says what nobody should miss: events that failed, and what was lost of them.
+    pub(super) fn warn(&self, letters: &DeadLetters<'_>) {
+        let failed = self.stats.dead_letters;
+        if failed > 0 && !letters.are_kept() {
+            let first = letters.first_failed().map_or_else(String::new, |letter| {
+                format!(", the first in stream {} at {}: {}", letter.stream, letter.operator, letter.error)
+            });
+            messages::warning(format_args!("{failed} events failed{first} (--dead-letters FILE keeps them)"));
+        }
+        let dropped = self.stats.dead_letters_dropped;
+        if dropped > 0 && letters.are_kept() {
+            messages::warning(format_args!(
+                "{dropped} of {failed} dead letters came faster than they could be kept"
+            ));
+        }
+    }
+
+    pub(super) fn to_json(&self) -> String {
+        // Numbers, texts and lists always have a form in JSON.
+        let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
+        text.push('\n');
+        text
+    }
+
+    pub(super) fn to_text(&self) -> String {
+        let Self { stats, .. } = self;
+        let late: u64 = stats.streams.iter().map(|stream| stream.late).sum();
+        let mut out = String::new();
+        let totals = [
+            ("events", stats.events),
+            ("results", stats.results),
+            ("late", late),
+            ("bad lines", self.bad_lines),
+            ("dead letters", stats.dead_letters),
+        ];
+        for (name, count) in totals {
+            // Writing into a string cannot fail, here and below.
+            let _ = writeln!(out, "{name:<14}{:>16}", grouped(count));
+        }
+        let rate = self.events_per_second / 1e6;
+        let _ = writeln!(out, "{:<14}{:>14.3} s   {rate:.3} million events/s", "time", self.seconds);
+        let mut streams = vec![["stream", "context", "events", "rows", "late", "keys"].map(str::to_owned)];
+        streams.extend(stats.streams.iter().map(|stream| {
+            let [events, rows, late, keys] =
+                [stream.events, stream.rows, stream.late, stream.keys].map(grouped);
+            [stream.stream.clone(), stream.context.clone(), events, rows, late, keys]
+        }));
+        table(&mut out, &streams, 2);
+        if stats.contexts.is_empty() {
+            out.push_str("\nno contexts: everything ran on one thread\n");
+        } else {
+            let mut contexts = vec![["context", "cpu", "idle"].map(str::to_owned)];
+            contexts.extend(stats.contexts.iter().map(|context| {
+                let cpu = context.cpu.map_or_else(|| "any".to_owned(), |cpu| cpu.to_string());
+                [context.context.clone(), cpu, context.idle.clone()]
+            }));
+            table(&mut out, &contexts, 3);
+        }
+        for (ring, rows) in &stats.undelivered {
+            let _ = writeln!(out, "undelivered on {ring}: {}", grouped(*rows));
+        }
+        out
+    }
+}
+
+/// Rows below each other; the first `texts` columns to the left, the others to the right.
+fn table<const COLUMNS: usize>(out: &mut String, rows: &[[String; COLUMNS]], texts: usize) {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    out.push('\n');
+    for row in rows {
+        let mut line = String::new();
+        for (column, cell) in row.iter().enumerate() {
+            let width = width(column);
+            let _ = if column < texts {
+                write!(line, "{cell:<width$}  ")
+            } else {
+                write!(line, "{cell:>width$}  ")
+            };
+        }
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+}
+
+/// Digits in groups of three.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_are_grouped_from_the_right() {
+        assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+    }
+}
