@@ -21,6 +21,8 @@ pub struct StageParts {
     pub streams: Streams,
     /// The rings that lead to it.
     pub inputs: FanIn<Row>,
+    /// Those of them that come from the embedder, by number: they end when the run is asked to, closed or not.
+    pub outside: Vec<usize>,
     /// The rings that lead away from it, in the order of the topology's edges; the one for results last.
     pub outputs: Vec<OutPort<Row>>,
     /// Every input brings at most one row per sequence number, and there is just one: a row is a round.
@@ -38,6 +40,7 @@ pub struct ContextStage {
     name: String,
     streams: Streams,
     inputs: FanIn<Row>,
+    outside: Vec<usize>,
     rings: Rings,
     /// Rows are rounds: nothing is collected.
     row_by_row: bool,
@@ -94,6 +97,7 @@ impl ContextStage {
             name: parts.name,
             streams: parts.streams,
             inputs: parts.inputs,
+            outside: parts.outside,
             rings: Rings {
                 results: parts.outputs.len().saturating_sub(1),
                 ports: parts.outputs.into(),
@@ -185,12 +189,15 @@ impl Stage for ContextStage {
         Cycle::of(drained.taken + drained.signals + published)
     }
 
+    fn end_inputs(&mut self) {
+        for &lane in &self.outside {
+            self.inputs.end_lane(lane);
+        }
+    }
+
     fn close(&mut self, leftovers: &mut Leftovers) {
         *self.stats.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = self.streams.stats();
-        for lane in 0..self.inputs.lanes() {
-            let waiting = self.inputs.waiting(lane) as u64;
-            leftovers.waiting(&self.name, waiting);
-        }
+        self.inputs.close(&self.name, leftovers);
         self.rings.ports.close_each(|ring| leftovers.ring(ring));
     }
 }

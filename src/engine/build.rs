@@ -172,7 +172,12 @@ impl Assembly {
             let plan = Arc::clone(&builder.plan);
             let mut lanes = topology.edges.iter().filter(|edge| edge.to == stage);
             let single_rows = lanes.clone().count() == 1 && lanes.all(|edge| edge.one_per_seq);
+            let into = topology.edges.iter().filter(|edge| edge.to == stage).enumerate();
+            let from_input =
+                |&(_, edge): &(usize, &EdgeSpec)| edge.from == From::Input && builder.inputs == 1;
+            let outside = into.filter(from_input).map(|(lane, _)| lane).collect();
             let parts = StageParts {
+                outside,
                 name: spec.name.clone(),
                 streams,
                 inputs,

@@ -41,11 +41,14 @@ impl Stage for InputStage {
         }
     }
 
-    fn close(&mut self, leftovers: &mut Leftovers) {
+    fn end_inputs(&mut self) {
         for lane in 0..self.inputs.lanes() {
-            let waiting = self.inputs.waiting(lane) as u64;
-            leftovers.waiting("input", waiting);
+            self.inputs.end_lane(lane);
         }
+    }
+
+    fn close(&mut self, leftovers: &mut Leftovers) {
+        self.inputs.close("input", leftovers);
         self.router.close(|ring| leftovers.ring(ring));
     }
 }
