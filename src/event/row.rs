@@ -253,11 +253,22 @@ impl Row {
     /// If the row has no such slot.
     #[inline]
     pub fn set(&mut self, slot: usize, value: Value) {
+        let len = usize::from(self.len);
+        if self.flags == 0 {
+            // No value is shared, so the old one needs no drop.
+            if value.is_shared() {
+                self.flags = SHARED;
+            }
+            self.slots[..len][slot].write(value);
+        } else {
+            self.set_shared(slot, value);
+        }
+    }
+
+    #[inline(never)]
+    fn set_shared(&mut self, slot: usize, value: Value) {
         if self.flags & WIDE != 0 {
             return self.set_wide(slot, value);
-        }
-        if value.is_shared() {
-            self.flags |= SHARED;
         }
         let len = usize::from(self.len);
         // SAFETY: the slots below `len` are initialised (see `values`), so the assignment drops a real old value.

@@ -59,10 +59,10 @@ impl Evt {
         let time_ns = own_time_ns.unwrap_or(self.batch_ns);
         let start = scanner.at();
         let last = types.at(types.last());
-        if let Some((field, lead)) = last.expected(0, scanner.rest()) {
+        if let Some(lead) = last.expected(0, scanner.rest()) {
             scanner.skip(lead);
             let mut filler = Filler::new(last, row, time_ns, limits);
-            filler.next_place();
+            let field = filler.take_expected();
             fields(&mut scanner, start, field, filler)?;
         } else {
             let name = scanner.name("an event type")?;
@@ -158,10 +158,9 @@ fn fields(
             .put(field, value, || Cow::Borrowed(last_name(scanner.slice(lead, at))))
             .map_err(|message| fault(at, message))?;
         lead = scanner.at();
-        field = if let Some((field, len)) = filler.expected(scanner.rest()) {
+        field = if let Some(len) = filler.expected(scanner.rest()) {
             scanner.skip(len);
-            filler.next_place();
-            field
+            filler.take_expected()
         } else {
             scanner.space();
             match scanner.peek() {

@@ -43,16 +43,17 @@ impl<'a> Filler<'a> {
         self.ty.shape.declared && self.ty.shape.position(name).is_some()
     }
 
-    /// The next field, if `text` begins with what stood before its value in the last event; and how long that is.
+    /// How much stands before the value of the next field, if `text` begins there as the last event did.
     #[inline]
-    pub(super) fn expected(&self, text: &[u8]) -> Option<(Field, usize)> {
+    pub(super) fn expected(&self, text: &[u8]) -> Option<usize> {
         self.ty.expected(self.place, text)
     }
 
-    /// The next field was found without a look-up.
+    /// The next field, where it was expected.
     #[inline]
-    pub(super) fn next_place(&mut self) {
+    pub(super) fn take_expected(&mut self) -> Field {
         self.place += 1;
+        self.ty.field_expected(self.place - 1)
     }
 
     /// Remembers what stood before the value of `field`, the last one that was found.

@@ -79,7 +79,8 @@ impl<'a> Scanner<'a> {
     /// Skips spaces and tabs.
     #[inline]
     pub(super) fn space(&mut self) {
-        while matches!(self.peek(), b' ' | b'\t') {
+        let bytes = self.text.as_bytes();
+        while self.at < bytes.len() && (bytes[self.at] == b' ' || bytes[self.at] == b'\t') {
             self.at += 1;
         }
     }

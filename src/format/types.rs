@@ -154,12 +154,17 @@ impl TypeState {
         }
     }
 
-    /// The field that begins at `place` with all that stands before its value, and the length of that, if `text` begins as
-    /// the last event did there.
+    /// The length of all that stands before the value at `place`, if `text` begins as the last event did there.
     #[inline]
-    pub(super) fn expected(&self, place: usize, text: &[u8]) -> Option<(Field, usize)> {
+    pub(super) fn expected(&self, place: usize, text: &[u8]) -> Option<usize> {
         let lead = self.leads.get(place)?;
-        (lead.len > 0 && text.starts_with(lead.text())).then_some((lead.field, usize::from(lead.len)))
+        (lead.len > 0 && text.starts_with(lead.text())).then_some(usize::from(lead.len))
+    }
+
+    /// The field at `place`, where `expected` has found what stands before its value.
+    #[inline]
+    pub(super) fn field_expected(&self, place: usize) -> Field {
+        self.leads[place].field
     }
 
     /// Remembers that `lead` stood before the value of `field` at `place`.
