@@ -298,7 +298,12 @@ impl BatchOp {
                 batch.retain(env, |row, env| filter.keeps(row, env)).map_err(|fault| fault.at("where"))
             }
             Self::Project(project) => {
-                let made = batch.each(env, |row, env| project.make(row, env).map(|made| *row = made));
+                let made = batch.each(env, |row, env| {
+                    let mut made = project.blank(row, env);
+                    project.fill(&mut made, row, env)?;
+                    *row = made;
+                    Ok(())
+                });
                 made.map_err(|fault| fault.at(project.verb))
             }
             Self::Replace(replace) => {

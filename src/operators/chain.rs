@@ -143,7 +143,8 @@ fn run(mut ops: &mut [RowOp], row: &Row, env: &mut Env, next: &mut impl Next) ->
         let passes = match op {
             RowOp::Filter(filter) => filter.keeps(row, env).map_err(|fault| fault.at("where"))?,
             RowOp::Project(project) => {
-                let made = project.make(row, env).map_err(|fault| fault.at(project.verb))?;
+                let mut made = project.blank(row, env);
+                project.fill(&mut made, row, env).map_err(|fault| fault.at(project.verb))?;
                 return run(rest, &made, env, next);
             }
             RowOp::Replace(replace) => {

@@ -1,6 +1,6 @@
 //! `.select`, `.emit`, `.map(x => {..})`: a new row with the given fields. A field whose expression has no value stays empty.
 
-use crate::event::Row;
+use crate::event::{INLINE_FIELDS, Row, Value};
 use crate::vpl::plan;
 
 use super::emit::{Cause, Mark};
@@ -31,19 +31,40 @@ impl Project {
         Ok(Self { verb, fields: fields.collect::<Result<_, _>>()?, slots, time: compiler.time(), mark })
     }
 
-    /// The new row.
+    /// The new row, still empty. Filling it is a step of its own, so that it is made where it stays, and not moved.
     #[inline]
-    pub(super) fn make(&self, row: &Row, env: &mut Env) -> Result<Row, Fault> {
-        let mut made = Row::new(self.mark.type_id, self.time.of(row, env), self.slots);
+    pub(super) fn blank(&self, row: &Row, env: &Env) -> Row {
+        // A wide row has its slots at once, a narrow one gets them one by one.
+        let slots = if self.slots <= INLINE_FIELDS { 0 } else { self.slots };
+        let mut made = Row::new(self.mark.type_id, self.time.of(row, env), slots);
         made.set_rank(self.mark.rank);
         Cause::of(row).put(&mut made);
-        for (slot, field) in self.fields.iter().enumerate() {
-            let value = match field.borrow(row) {
-                Some(value) => value.clone(),
-                None => field.eval(row, env)?,
-            };
-            made.set(slot, value);
+        made
+    }
+
+    /// Fills the new row from the old one.
+    #[inline]
+    pub(super) fn fill(&self, made: &mut Row, row: &Row, env: &mut Env) -> Result<(), Fault> {
+        if self.slots > INLINE_FIELDS {
+            return self.fill_wide(made, row, env);
         }
-        Ok(made)
+        for field in &self.fields {
+            match field.borrow(row) {
+                Some(value) => made.push(value),
+                None => made.push(&field.eval(row, env)?),
+            }
+        }
+        for _ in self.fields.len()..self.slots {
+            made.push(&Value::Missing);
+        }
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn fill_wide(&self, made: &mut Row, row: &Row, env: &mut Env) -> Result<(), Fault> {
+        for (slot, field) in self.fields.iter().enumerate() {
+            made.set(slot, field.eval(row, env)?);
+        }
+        Ok(())
     }
 }
