@@ -144,11 +144,6 @@ impl StreamRuntime {
         }
     }
 
-    /// Whether time alone can make it emit: whether [`StreamRuntime::on_clock`] is worth calling.
-    pub fn is_timed(&self) -> bool {
-        self.timed
-    }
-
     /// Takes an event at `input` (see [`StreamRuntime::input_of`]), in the layout of the name.
     ///
     /// An error says that an operator failed on it, or on what it made leave a window. The stream can go on; what has

@@ -167,9 +167,12 @@ impl SlidingCount {
             let entry = self.keys.entry(entry);
             let window = Window { key: &entry.key, bounds: entry.state.bounds(), cause };
             result = result.and(behind.close_with(entry.state.rows.iter(), window, env, out));
-            behind.release(entry.state.rows.len());
-            entry.state.rows.clear();
-            entry.state.fresh = 0;
+        }
+        for entry in self.keys.numbers() {
+            let slide = &mut self.keys.entry(entry).state;
+            behind.release(slide.rows.len());
+            slide.rows.clear();
+            slide.fresh = 0;
         }
         result
     }
