@@ -27,8 +27,8 @@ mod tests {
         let start = Instant::now();
         let mut pace = Pace::default();
         assert_eq!(pace.wait_for(1_000, start), None);
-        assert_eq!(pace.wait_for(3_000, start), Some(Duration::from_nanos(2_000)));
-        assert_eq!(pace.wait_for(3_000, start + Duration::from_nanos(2_500)), None);
+        assert_eq!(pace.wait_for(3_500, start), Some(Duration::from_nanos(2_500)));
+        assert_eq!(pace.wait_for(3_500, start + Duration::from_nanos(2_501)), None);
         assert_eq!(pace.wait_for(500, start), None, "an event from before the first");
     }
 }
