@@ -153,14 +153,40 @@ fn uses_variables(plan: &Plan, stream: &StreamPlan) -> bool {
     if !changing.contains(&true) {
         return false;
     }
-    // A stream that calls any function of a program with such functions: calls of calls are not followed here.
-    let calls = |expr: &Expr| matches!(expr, Expr::UserCall(..));
+    // Any call counts, because functions call each other.
     stream.before.iter().chain(&stream.after).any(|operator| match operator {
         OpPlan::Process { .. } => true,
-        OpPlan::Where(expr) => calls(expr),
+        OpPlan::Where(value) | OpPlan::Replace { value, .. } | OpPlan::PartitionBy(value) => calls(value),
         OpPlan::Project { fields, .. } => fields.iter().any(|(_, value)| calls(value)),
-        _ => false,
+        OpPlan::Aggregate(aggregate) => {
+            let arguments = aggregate.accumulators.iter().filter_map(|item| item.argument.as_ref());
+            arguments.chain(aggregate.fields.iter().map(|(_, value)| value)).any(calls)
+        }
+        OpPlan::Distinct(by) => by.iter().any(calls),
+        OpPlan::OrderBy(by) => by.iter().any(|(key, _)| calls(key)),
+        OpPlan::Limit(_) | OpPlan::Log(_) => false,
     })
+}
+
+/// Whether a function of the program is called somewhere in `expr`.
+fn calls(expr: &Expr) -> bool {
+    let some = |bound: &Option<Box<Expr>>| bound.as_ref().is_some_and(|bound| calls(bound));
+    match expr {
+        // A block may do anything.
+        Expr::UserCall(..) | Expr::Block(..) => true,
+        Expr::Unary(_, operand) | Expr::Member(operand, _) => calls(operand),
+        Expr::Binary(_, left, right)
+        | Expr::OrElse(left, right)
+        | Expr::Range(left, right, _)
+        | Expr::Index(left, right)
+        | Expr::MapItems(left, _, right)
+        | Expr::FilterItems(left, _, right) => calls(left) || calls(right),
+        Expr::If(condition, then, otherwise) => calls(condition) || calls(then) || calls(otherwise),
+        Expr::Slice(of, from, to) => calls(of) || some(from) || some(to),
+        Expr::Array(items) | Expr::Call(_, items) => items.iter().any(calls),
+        Expr::Map(entries) => entries.iter().any(|(_, value)| calls(value)),
+        _ => false,
+    }
 }
 
 fn changes_variable(body: &[Statement]) -> bool {
