@@ -421,6 +421,7 @@ impl<'a> Resolver<'a> {
                 emit_as,
                 sends_to: None,
                 merged: None,
+                sides: Vec::new(),
                 shaped_by: None,
             });
         }

@@ -329,7 +329,12 @@ impl Resolver<'_> {
             if args.len() != params {
                 return self.wrong_count(name, &params.to_string(), args.len(), span);
             }
-            return Expr::UserCall(function, self.args(args, scope));
+            let call = Expr::UserCall(function, self.args(args, scope));
+            if scope.function.is_none() && !scope.in_process && !self.emits_of(&call).is_empty() {
+                let message = format!("function `{name}` emits events; it can be called only in `.process`");
+                return self.fail(Diagnostic::error(at, message));
+            }
+            return call;
         }
         if scope.accumulators.is_some()
             && let Some(value) = self.aggregate_call(name, args, span, scope)

@@ -1,15 +1,181 @@
-//! Names in a join: `A.x` is a field of a side, `x` that of the first side that has it. The joined row holds what is read.
+//! Joins: `A.x` is a field of a side, `x` that of the first side that has it. The joined row holds what is read of each side.
 
-use crate::event::{FieldType, ShapeField, Value};
+use crate::event::{FieldType, Shape, ShapeField, Value};
 use crate::vpl::diagnostic::Diagnostic;
-use crate::vpl::plan::Expr;
+use crate::vpl::plan::{Expr, InputPlan, JoinPlan, SourcePlan};
 use crate::vpl::suggest::closest;
-use crate::vpl::syntax::{Name, Span};
+use crate::vpl::syntax::{
+    self, BinaryOp, ExprKind, JoinKind, JoinSide, LambdaBody, Name, Span, StreamDecl, WindowSpec,
+};
 
 use super::Resolver;
-use super::scope::RowScope;
+use super::scope::{Origin, RowScope, Scope};
+use super::stream::Draft;
 
-impl Resolver<'_> {
+impl<'a> Resolver<'a> {
+    /// `join(A, stream b = B)`. Conditions can stand behind each side, or in `.on(..)`.
+    pub(super) fn join(
+        &mut self,
+        kind: JoinKind,
+        sides: &'a [JoinSide],
+        span: Span,
+        scope: &mut Scope,
+    ) -> (SourcePlan, Option<usize>) {
+        if sides.len() < 2 || (kind != JoinKind::Inner && sides.len() > 2) {
+            let message = match kind {
+                JoinKind::Inner => "`join` needs at least two sources",
+                JoinKind::Left | JoinKind::Right | JoinKind::Full => "an outer join has two sources",
+            };
+            self.findings.push(Diagnostic::error(span, message));
+        }
+        let mut inputs = Vec::new();
+        let mut named: Vec<(String, usize)> = Vec::new();
+        for side in sides {
+            let (name, row) = self.taken(&side.source);
+            let called = side.name.as_ref().unwrap_or(&side.source);
+            if named.iter().any(|(known, _)| *known == called.text) {
+                let message = format!("two sides of the join are called `{}`", called.text);
+                let help = format!("name one of them: stream other = {}", side.source.text);
+                self.findings.push(Diagnostic::error(called.span, message).help(help));
+            }
+            named.push((called.text.clone(), row.shape));
+            inputs.push(InputPlan { name, filter: None, remap: None });
+        }
+        let joined = self.new_shape(Shape::default());
+        let row = RowScope { shape: joined, origin: Origin::Open, names: Vec::new(), sides: named };
+        scope.row = Some(row.clone());
+        let mut plan = JoinPlan { kind, sides: inputs, slots: Vec::new(), on: Vec::new(), window_ns: 0 };
+        for condition in sides.iter().filter_map(|side| side.on.as_ref()) {
+            self.equalities(condition, &row, &mut plan);
+        }
+        (SourcePlan::Join(plan), Some(joined))
+    }
+
+    /// `.on(..)`
+    pub(super) fn join_on(&mut self, condition: &syntax::Expr, at: Span, draft: &mut Draft) {
+        let row = draft.row();
+        match &mut draft.plan.source {
+            SourcePlan::Join(join) if !row.sides.is_empty() => self.equalities(condition, &row, join),
+            _ => self.findings.push(Diagnostic::error(at, "`.on` belongs directly behind a join")),
+        }
+    }
+
+    /// An equality of two sides, or several with `and` between them; nothing else can be looked up by key.
+    fn equalities(&mut self, condition: &syntax::Expr, row: &RowScope, join: &mut JoinPlan) {
+        match &condition.kind {
+            ExprKind::Binary(BinaryOp::And, left, right) => {
+                self.equalities(left, row, join);
+                self.equalities(right, row, join);
+            }
+            ExprKind::Binary(BinaryOp::Eq, left, right) => {
+                let (Some(left_side), Some(right_side)) = (self.side_of(left, row), self.side_of(right, row))
+                else {
+                    return;
+                };
+                if left_side == right_side {
+                    let message = "an equality of a join compares two different sides";
+                    self.findings.push(Diagnostic::error(condition.span, message));
+                    return;
+                }
+                let left = self.over_side(left, left_side, row);
+                let right = self.over_side(right, right_side, row);
+                join.on.push([(left_side, left), (right_side, right)]);
+            }
+            _ => self.findings.push(
+                Diagnostic::error(condition.span, "`.on` takes equalities of two sides, joined with `and`")
+                    .help("put other conditions into `.where(..)` behind the join"),
+            ),
+        }
+    }
+
+    /// The one side that an expression speaks of.
+    fn side_of(&mut self, expr: &syntax::Expr, row: &RowScope) -> Option<usize> {
+        let mut names: Vec<&str> = Vec::new();
+        mentioned(expr, &mut names);
+        let mut sides: Vec<usize> = Vec::new();
+        for name in names {
+            let side = row.sides.iter().position(|(side, _)| side == name).or_else(|| {
+                row.sides.iter().position(|&(_, shape)| {
+                    !self.plan.shapes[shape].declared || self.plan.shapes[shape].position(name).is_some()
+                })
+            });
+            sides.extend(side);
+        }
+        sides.sort_unstable();
+        sides.dedup();
+        if let [side] = sides[..] {
+            return Some(side);
+        }
+        let message = if sides.is_empty() {
+            "this side of the equality names no field of the join"
+        } else {
+            "this side of the equality mixes fields of several sides of the join"
+        };
+        self.findings.push(Diagnostic::error(expr.span, message));
+        None
+    }
+
+    /// An expression over the rows of one side.
+    fn over_side(&mut self, expr: &syntax::Expr, side: usize, row: &RowScope) -> Expr {
+        let (name, shape) = row.sides[side].clone();
+        let origin = Origin::Event(name.clone());
+        let row = RowScope { shape, origin, names: vec![name], sides: Vec::new() };
+        self.expr(expr, &mut Scope { row: Some(row), ..Scope::default() })
+    }
+
+    /// The first `.window` behind a join is the join's own. False where it is not.
+    pub(super) fn join_window(&mut self, spec: &WindowSpec, span: Span, draft: &mut Draft) -> bool {
+        let SourcePlan::Join(join) = &mut draft.plan.source else { return false };
+        if join.window_ns != 0 {
+            return false;
+        }
+        join.window_ns = 1;
+        let size = match spec {
+            WindowSpec::Size { size, sliding: None, policy: None } => self.constant(size),
+            WindowSpec::Size { .. } | WindowSpec::Session { .. } => None,
+        };
+        match (size, &mut draft.plan.source) {
+            (Some(Value::Duration(ns)), SourcePlan::Join(join)) if ns > 0 => join.window_ns = ns,
+            _ => {
+                let message = "the `.window` of a join is a constant duration greater than 0";
+                self.findings.push(Diagnostic::error(span, message));
+            }
+        }
+        true
+    }
+
+    /// A join needs `.on` and `.window`: without them it would have to remember everything.
+    pub(super) fn check_join(&mut self, decl: &StreamDecl, draft: &Draft) {
+        let SourcePlan::Join(join) = &draft.plan.source else { return };
+        if join.on.is_empty() && self.findings.iter().all(|finding| !inside(finding.span, decl)) {
+            self.findings.push(
+                Diagnostic::error(decl.source.span, "a join needs `.on(..)`").help("as in .on(A.id == B.id)"),
+            );
+        }
+        if join.window_ns == 0 {
+            self.findings.push(
+                Diagnostic::error(decl.source.span, "a join needs `.window(..)`")
+                    .help("as in .window(10s): how far apart two events can be"),
+            );
+        }
+    }
+
+    /// Where each slot of the joined row comes from, when the sides' layouts are known.
+    pub(super) fn joined_slots(&mut self, rank: usize, joined: usize) {
+        let sides = self.stream_decls[rank].sides.clone();
+        let mut slots = vec![(0, 0); usize::from(self.plan.shapes[joined].slots)];
+        for field in self.plan.shapes[joined].fields.clone() {
+            let (Some(slot), Some((side, name))) = (field.slot, field.name.split_once('.')) else { continue };
+            let Some(at) = sides.iter().position(|(known, _)| known == side) else { continue };
+            if let Some(Expr::Field(from, _)) = self.field(sides[at].1, name) {
+                slots[usize::from(slot)] = (at, from);
+            }
+        }
+        if let SourcePlan::Join(join) = &mut self.plan.streams[rank].source {
+            join.slots = slots;
+        }
+    }
+
     /// `side.name` in the joined row.
     pub(super) fn field_of_side(&mut self, side: &str, name: &Name, row: &RowScope) -> Expr {
         let shape = row.sides.iter().find(|(known, _)| known == side).map_or(row.shape, |&(_, shape)| shape);
@@ -84,5 +250,36 @@ impl Resolver<'_> {
             }
         }
         Expr::AllFields { fields, rest: None }
+    }
+}
+
+fn inside(span: Span, decl: &StreamDecl) -> bool {
+    let end = decl.operators.last().map_or(decl.source.span.end, |operator| operator.span.end);
+    (decl.name.span.start..=end).contains(&span.start)
+}
+
+/// The names that an expression begins with at each of its leaves.
+fn mentioned<'e>(expr: &'e syntax::Expr, names: &mut Vec<&'e str>) {
+    match &expr.kind {
+        ExprKind::Name(name) => names.push(name),
+        ExprKind::Literal(_) => {}
+        ExprKind::Unary(_, a) | ExprKind::Member { object: a, .. } => mentioned(a, names),
+        ExprKind::Binary(_, a, b) | ExprKind::Index(a, b) | ExprKind::Range { from: a, to: b, .. } => {
+            mentioned(a, names);
+            mentioned(b, names);
+        }
+        ExprKind::If { condition, then, otherwise } => {
+            [condition, then, otherwise].into_iter().for_each(|part| mentioned(part, names));
+        }
+        ExprKind::Slice { object, from, to } => {
+            mentioned(object, names);
+            from.iter().chain(to).for_each(|part| mentioned(part, names));
+        }
+        // The callee is a function's name, no field's.
+        ExprKind::Call { args, .. } => args.iter().for_each(|arg| mentioned(&arg.value, names)),
+        ExprKind::Lambda { body: LambdaBody::Expr(body), .. } => mentioned(body, names),
+        ExprKind::Lambda { .. } | ExprKind::Match { .. } => {}
+        ExprKind::Array(items) => items.iter().for_each(|item| mentioned(item, names)),
+        ExprKind::Map(entries) => entries.iter().for_each(|(_, value)| mentioned(value, names)),
     }
 }

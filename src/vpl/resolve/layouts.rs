@@ -26,8 +26,11 @@ impl Resolver<'_> {
 
     /// From the layouts of the stream's sources to its first one.
     fn inputs(&mut self, rank: usize) {
-        let SourcePlan::Merge(inputs) = &self.plan.streams[rank].source else { return };
         let Some(merged) = self.stream_decls[rank].merged else { return };
+        if let SourcePlan::Join(_) = self.plan.streams[rank].source {
+            return self.joined_slots(rank, merged);
+        }
+        let SourcePlan::Merge(inputs) = &self.plan.streams[rank].source else { return };
         let shapes: Vec<usize> = inputs.iter().map(|input| self.plan.names[input.name].shape).collect();
         let remaps: Vec<Option<Remap>> = shapes.into_iter().map(|shape| self.remap(shape, merged)).collect();
         if let SourcePlan::Merge(inputs) = &mut self.plan.streams[rank].source {

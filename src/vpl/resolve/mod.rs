@@ -64,8 +64,10 @@ struct StreamInfo<'a> {
     emit_as: Option<&'a str>,
     /// The context of `.emit(context: ..)` and where it stands.
     sends_to: Option<(usize, Span)>,
-    /// The layout of its merged branches, where they have several.
+    /// The layout of its merged branches or of its join, where it has one of its own.
     merged: Option<usize>,
+    /// In a join: the sides, by the name they go under, with their layout.
+    sides: Vec<(String, usize)>,
     /// The place of the operator that made the stream's layout, if one did: behind the window, and index.
     shaped_by: Option<(bool, usize)>,
 }

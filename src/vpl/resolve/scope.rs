@@ -26,6 +26,8 @@ pub(super) struct Scope {
     pub next_local: usize,
     /// The most locals in use at once.
     pub max_locals: usize,
+    /// In `.process`: functions that emit may be called.
+    pub in_process: bool,
     /// Where a key is set.
     pub partitioned: bool,
     /// Where the rows have left a window.

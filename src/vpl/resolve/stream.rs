@@ -3,8 +3,8 @@
 use crate::event::{FieldType, Shape, ShapeField, Value};
 use crate::vpl::diagnostic::Diagnostic;
 use crate::vpl::plan::{
-    AggregatePlan, EmitTypePlan, Expr, FeedPlan, InputPlan, OpPlan, ResultPlan, SourcePlan, StreamPlan,
-    WindowPlan,
+    AggregatePlan, EmitTypePlan, Expr, FeedPlan, InputPlan, LogPlan, OpPlan, ResultPlan, SourcePlan,
+    StreamPlan, WindowPlan,
 };
 use crate::vpl::syntax::{
     self, ExprKind, Name, NamedExpr, OperatorKind, Source, SourceKind, Span, Step, StreamDecl, WindowSpec,
@@ -13,10 +13,13 @@ use crate::vpl::syntax::{
 use super::Resolver;
 use super::scope::{Origin, RowScope, Scope};
 
+/// The levels of `.log`.
+const LEVELS: &[&str] = &["trace", "debug", "info", "warn", "error"];
+
 /// A stream while its operators are resolved.
-struct Draft {
-    plan: StreamPlan,
-    scope: Scope,
+pub(super) struct Draft {
+    pub(super) plan: StreamPlan,
+    pub(super) scope: Scope,
     /// `.partition_by` behind the window, until the aggregate that it groups.
     group_by: Option<Expr>,
     context: Option<Span>,
@@ -28,11 +31,12 @@ struct Draft {
     process: Option<Vec<EmitTypePlan>>,
     shaped_by: Option<(bool, usize)>,
     merged: Option<usize>,
+    pub(super) sides: Vec<(String, usize)>,
     sends_to: Option<(usize, Span)>,
 }
 
 impl Draft {
-    fn row(&self) -> RowScope {
+    pub(super) fn row(&self) -> RowScope {
         self.scope.row.clone().expect("a stream's scope has a row from its source on")
     }
 
@@ -56,6 +60,7 @@ impl<'a> Resolver<'a> {
             let info = &mut self.stream_decls[rank];
             info.shaped_by = draft.shaped_by;
             info.merged = draft.merged;
+            info.sides = draft.sides;
             info.sends_to = draft.sends_to;
             self.plan.streams.push(draft.plan);
         }
@@ -92,8 +97,10 @@ impl<'a> Resolver<'a> {
             process: None,
             shaped_by: None,
             merged,
+            sides: Vec::new(),
             sends_to: None,
         };
+        draft.sides = draft.row().sides;
         for operator in &decl.operators {
             self.operator(operator, &mut draft);
         }
@@ -109,6 +116,11 @@ impl<'a> Resolver<'a> {
 
     /// What the stream leaves: its layout, its results, the names it feeds.
     fn finish(&mut self, decl: &StreamDecl, draft: &mut Draft) {
+        self.check_join(decl, draft);
+        if draft.own_fields.is_some() {
+            // Another operator has made rows of what functions emitted.
+            draft.process = None;
+        }
         let row = draft.row();
         let joined = !row.sides.is_empty();
         let consumed = self.consumed.contains(decl.name.text.as_str());
@@ -193,7 +205,7 @@ impl<'a> Resolver<'a> {
             }
             SourceKind::Merge(branches) => return self.merge(branches, scope),
             SourceKind::Step(step) => drop(self.refuse(step.span, "a sequence")),
-            SourceKind::Join(..) => drop(self.refuse(source.span, "`join`")),
+            SourceKind::Join(kind, sides) => return self.join(*kind, sides, source.span, scope),
             SourceKind::Timer { .. } => drop(self.refuse(source.span, "`timer`")),
             SourceKind::Sequence(_) => drop(self.refuse(source.span, "`sequence`")),
             SourceKind::From { .. } => drop(self.refuse(source.span, "`.from`")),
@@ -213,7 +225,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// The rows under a name, as a consumer sees them.
-    fn taken(&mut self, source: &Name) -> (usize, RowScope) {
+    pub(super) fn taken(&mut self, source: &Name) -> (usize, RowScope) {
         let name = self.row_name(&source.text);
         let (shape, declared) = (self.plan.names[name].shape, self.plan.names[name].declared);
         let origin = if !self.plan.shapes[shape].declared {
@@ -265,7 +277,7 @@ impl<'a> Resolver<'a> {
         (SourcePlan::Merge(inputs), merged)
     }
 
-    fn new_shape(&mut self, shape: Shape) -> usize {
+    pub(super) fn new_shape(&mut self, shape: Shape) -> usize {
         self.plan.shapes.push(shape);
         self.plan.shapes.len() - 1
     }
@@ -336,15 +348,15 @@ impl<'a> Resolver<'a> {
                     draft.plan.allowed_lateness_ns = ns;
                 }
             }
-            OperatorKind::Print(_)
-            | OperatorKind::Log(_)
-            | OperatorKind::Tap(_)
-            | OperatorKind::Process(_)
-            | OperatorKind::OnError(_)
+            OperatorKind::On(condition) => self.join_on(condition, at, draft),
+            OperatorKind::Print(args) => self.log("print", args, draft),
+            OperatorKind::Tap(args) => self.log("tap", args, draft),
+            OperatorKind::Log(args) => self.log("log", args, draft),
+            OperatorKind::Process(call) => self.process(call, draft),
+            OperatorKind::OnError(_)
             | OperatorKind::Concurrent(_)
             | OperatorKind::To(_)
             | OperatorKind::From(_)
-            | OperatorKind::On(_)
             | OperatorKind::FollowedBy(_)
             | OperatorKind::Within(_)
             | OperatorKind::Not(_)
@@ -510,6 +522,9 @@ impl<'a> Resolver<'a> {
     }
 
     fn window(&mut self, spec: &WindowSpec, span: Span, at: Span, draft: &mut Draft) {
+        if self.join_window(spec, span, draft) {
+            return;
+        }
         if draft.plan.window.is_some() {
             self.findings.push(
                 Diagnostic::error(at, "a stream has one `.window`")
@@ -663,6 +678,75 @@ impl<'a> Resolver<'a> {
         draft.push(OpPlan::Aggregate(AggregatePlan { accumulators, fields, group_by, slots }));
         draft.makes_results = true;
         self.shaped(shape, Origin::Operator("aggregate"), draft);
+    }
+
+    /// `.print`, `.log`, `.tap`: what is written, and at which level.
+    fn log(&mut self, verb: &'static str, args: &[NamedExpr], draft: &mut Draft) {
+        let mut log = LogPlan { verb, level: "info".to_owned(), parts: Vec::new() };
+        for arg in args {
+            match &arg.name {
+                Some(name) if verb == "log" && name.text == "level" => {
+                    let level = match (&arg.value.kind, self.constant_text(&arg.value)) {
+                        (_, Some(text)) => text,
+                        (ExprKind::Name(name), None) => name.clone(),
+                        _ => String::new(),
+                    };
+                    if !LEVELS.contains(&level.as_str()) {
+                        let finding = Diagnostic::error(arg.value.span, "unknown level of `.log`");
+                        self.findings.push(finding.help(format!("one of: {}", LEVELS.join(", "))));
+                    }
+                    log.level = level;
+                }
+                name => {
+                    let value = self.expr(&arg.value, &mut draft.scope);
+                    log.parts.push((name.as_ref().map(|name| name.text.clone()), value));
+                }
+            }
+        }
+        if log.parts.is_empty() {
+            let row = draft.row();
+            log.parts.push((None, self.all_fields(&row, draft.plan.span)));
+        }
+        draft.push(OpPlan::Log(log));
+    }
+
+    /// `.process(f(x))`: a layout with all fields of all types that the function emits.
+    fn process(&mut self, call: &syntax::Expr, draft: &mut Draft) {
+        draft.scope.in_process = true;
+        let resolved = self.expr(call, &mut draft.scope);
+        draft.scope.in_process = false;
+        if !matches!(resolved, Expr::UserCall(..)) {
+            self.findings.push(
+                Diagnostic::error(call.span, "`.process` takes a call of a function of the program")
+                    .help("the function's `emit Type(field: value)` statements are what comes out"),
+            );
+            return;
+        }
+        let emitted = self.emits_of(&resolved);
+        if emitted.is_empty() {
+            let message = "the function of `.process` never emits anything";
+            self.findings.push(Diagnostic::warning(call.span, message));
+        }
+        let mut names: Vec<String> = Vec::new();
+        for name in emitted.iter().flat_map(|(_, fields)| fields) {
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+        let slot = |name: &String| names.iter().position(|known| known == name).unwrap_or_default() as u16;
+        let emits: Vec<EmitTypePlan> = emitted
+            .iter()
+            .map(|(type_name, fields)| EmitTypePlan {
+                type_name: type_name.clone(),
+                fields: fields.iter().map(|name| (name.clone(), slot(name))).collect(),
+            })
+            .collect();
+        let shape = self.fixed_shape(names.iter());
+        draft.push(OpPlan::Process { call: resolved, emits: emits.clone() });
+        draft.makes_results = true;
+        draft.process = Some(emits);
+        self.shaped(shape, Origin::Operator("process"), draft);
+        draft.own_fields = None;
     }
 
     fn watermark(&mut self, args: &[NamedExpr], at: Span, draft: &mut Draft) {
