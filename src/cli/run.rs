@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use varpin::engine::{Engine, EngineError};
+use varpin::engine::{Engine, EngineError, log_json};
 use varpin::event::Row;
 use varpin::format::{BadInput, EventSource, InputTypes};
 
@@ -322,5 +322,6 @@ impl<'a> Run<'a> {
         self.fed_since_letters = 0;
         let letters = self.engine.take_dead_letters();
         self.letters.failed(letters);
+        self.engine.take_log_lines().iter().for_each(|line| messages::say(log_json(line)));
     }
 }

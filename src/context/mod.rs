@@ -8,12 +8,14 @@ mod order_dependence;
 mod router;
 mod stage;
 mod streams;
+mod ticker;
 mod topology;
 
 pub use order_dependence::{OrderDependence, order_dependence};
 pub use router::Router;
 pub use stage::{ContextStage, StageParts};
 pub use streams::{Failure, Outlet, Streams};
+pub use ticker::Ticker;
 pub use topology::{EdgeSpec, From, StageSpec, Topology, topology};
 
 use crate::event::{Row, Signal};

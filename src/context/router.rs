@@ -3,23 +3,54 @@
 use crate::event::Row;
 use crate::flow::{OutPort, PendingFull, RingLeft};
 
+use super::ticker::Ticker;
+
 /// Numbers rows and sends them on.
 pub struct Router {
     ports: Vec<OutPort<Row>>,
     /// By name: the ports that rows of this name go through.
     routes: Vec<Box<[usize]>>,
+    ticker: Ticker,
     last_seq: u64,
+    events: u64,
 }
 
 impl Router {
     /// A router with a port for each edge that leaves the input; `routes` says for each name through which of them its rows go.
-    pub fn new(ports: Vec<OutPort<Row>>, routes: Vec<Vec<usize>>) -> Self {
-        Self { ports, routes: routes.into_iter().map(Into::into).collect(), last_seq: 0 }
+    pub fn new(ports: Vec<OutPort<Row>>, routes: Vec<Vec<usize>>, ticker: Ticker) -> Self {
+        let routes = routes.into_iter().map(Into::into).collect();
+        Self { ports, routes, ticker, last_seq: 0, events: 0 }
+    }
+
+    /// Sends the ticks that are due before an event at `time_ns`, as far as there is room. True when there are no more: the event can be
+    /// sent then.
+    #[inline]
+    pub fn send_ticks(&mut self, time_ns: i64) -> bool {
+        while !self.is_blocked() {
+            match self.ticker.due(time_ns) {
+                Some(mut tick) => self.number_and_send(&mut tick),
+                None => return true,
+            }
+        }
+        false
+    }
+
+    /// Sends the ticks that are due before an event at `time_ns`, all of them: what finds no room pends.
+    pub fn send_all_ticks(&mut self, time_ns: i64) {
+        while let Some(mut tick) = self.ticker.due(time_ns) {
+            self.number_and_send(&mut tick);
+        }
     }
 
     /// Gives `row` the next sequence number and sends it. What finds no room pends: look at [`is_blocked`](Self::is_blocked) first.
     #[inline]
     pub fn send(&mut self, row: &mut Row) {
+        self.events += 1;
+        self.number_and_send(row);
+    }
+
+    #[inline]
+    fn number_and_send(&mut self, row: &mut Row) {
         self.last_seq += 1;
         row.set_seq(self.last_seq);
         row.set_rank(0);
@@ -53,9 +84,9 @@ impl Router {
         !self.ports.is_empty() && self.ports.iter().all(OutPort::is_closed)
     }
 
-    /// How many rows have come in.
-    pub fn rows(&self) -> u64 {
-        self.last_seq
+    /// How many events have come in.
+    pub fn events(&self) -> u64 {
+        self.events
     }
 
     /// Closes the rings and tells what each leaves behind.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::context::{ContextStage, EdgeSpec, From, Router, StageParts, Streams, Topology, topology};
+use crate::context::{ContextStage, EdgeSpec, From, Router, StageParts, Streams, Ticker, Topology, topology};
 use crate::cores::{CpuWish, PinPolicy, allowed_cpus, cpu_quota, place};
 use crate::event::Row;
 use crate::flow::{self, FanIn, LaneOptions, MergeOrder, OutPort, OutsideEnds, Stage, Worker};
@@ -14,6 +14,7 @@ use super::builder::{Builder, Threads};
 use super::ends::{End, Input, Output};
 use super::error::BuildError;
 use super::inline::Inline;
+use super::log::LogRing;
 use super::merge::InputStage;
 use super::record::Layouts;
 use super::run::{Engine, Mode, Stepper, Threaded};
@@ -28,19 +29,28 @@ pub(super) fn build(builder: Builder) -> Result<Engine, BuildError> {
     let topology = topology(plan);
     let limits = builder.limits.with(&plan.engine);
     if builder.threads == Threads::AsDeclared && !plan.threaded {
-        let streams = Streams::compile(plan, &topology, 0, &limits)?;
+        let mut streams = Streams::compile(plan, &topology, 0, &limits)?;
+        let logs = LogRing::attach(plan, &mut streams).into_iter().collect();
         let inline = Inline::new(Arc::clone(plan), streams);
-        return Ok(Engine::new(&builder, layouts, Mode::Inline(Box::new(inline)), Vec::new(), Vec::new()));
+        return Ok(Engine::new(
+            &builder,
+            layouts,
+            Mode::Inline(Box::new(inline)),
+            Vec::new(),
+            logs,
+            Vec::new(),
+        ));
     }
     let mut streams = Vec::with_capacity(topology.stages.len());
     for stage in 0..topology.stages.len() {
         streams.push(Streams::compile(plan, &topology, stage, &limits)?);
     }
+    let logs = streams.iter_mut().filter_map(|streams| LogRing::attach(plan, streams)).collect();
     if builder.threads == Threads::Stepped {
         let mut assembly = Assembly::new(&builder, &topology, streams, &[], &layouts);
         let dead_letters = std::mem::take(&mut assembly.dead_letters);
         let stepper = Mode::Stepped(Box::new(Stepper::new(assembly)));
-        return Ok(Engine::new(&builder, layouts, stepper, dead_letters, Vec::new()));
+        return Ok(Engine::new(&builder, layouts, stepper, dead_letters, logs, Vec::new()));
     }
     let (mut workers, warnings) = workers(&builder)?;
     // The stage in front of several inputs has a worker of its own, behind those of the contexts.
@@ -52,7 +62,14 @@ pub(super) fn build(builder: Builder) -> Result<Engine, BuildError> {
     let outside = assembly.outside.clone();
     let running = flow::start(workers, builder.pin)?.with_outside_ends(outside);
     let threaded = Threaded::new(running, assembly.inputs, assembly.output, assembly.stats);
-    Ok(Engine::new(&builder, layouts, Mode::Threads(Box::new(threaded)), assembly.dead_letters, warnings))
+    Ok(Engine::new(
+        &builder,
+        layouts,
+        Mode::Threads(Box::new(threaded)),
+        assembly.dead_letters,
+        logs,
+        warnings,
+    ))
 }
 
 /// A worker for each context, in their order, and one for the stage in front of several inputs; and what was asked for in vain.
@@ -157,7 +174,7 @@ impl Assembly {
             results.add_lane(receiver, LaneOptions { one_per_seq: false, lowest_rank });
             outputs[stage].push(port);
         }
-        let router = Router::new(entry, routes);
+        let router = Router::new(entry, routes, Ticker::new(&builder.plan));
         let mut stages: Vec<(usize, Box<dyn Stage>)> = Vec::new();
         let inputs_of_engine = enter(builder, router, order, &outside, &waker(From::Input), &mut stages);
         let mut stats = Vec::new();

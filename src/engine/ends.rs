@@ -1,16 +1,17 @@
 //! The embedder's ends of a threaded engine: it pushes events in from its own threads and polls results on its own.
 
 use std::fmt;
-use std::sync::Arc;
 
 use crate::context::Router;
 use crate::event::Row;
 use crate::flow::{FanIn, OutPort, OutsideEnds, PendingFull};
 use crate::idle::{Idle, IdleState};
 use crate::ring::PopError;
+use crate::sync::Arc;
 
 use super::event::Event;
 use super::record::{Layouts, Record};
+use super::stats::TakenCounts;
 
 /// Where events enter: one for each feeding thread.
 ///
@@ -22,6 +23,7 @@ pub struct Input {
     publish_every: usize,
     unpublished: usize,
     abandoned: bool,
+    taken: Option<Arc<TakenCounts>>,
 }
 
 /// What stands behind an input.
@@ -56,6 +58,7 @@ impl Input {
             publish_every,
             unpublished: 0,
             abandoned: false,
+            taken: None,
         }
     }
 
@@ -99,7 +102,19 @@ impl Input {
         }
         self.idle.idle(1);
         match &mut self.end {
-            End::Router(router) => router.send(row),
+            End::Router(router) => {
+                while !router.send_ticks(row.time_ns()) {
+                    // The queue in front of a ring never overflows: nothing is sent while it is blocked.
+                    let _: Result<usize, PendingFull> = router.flush();
+                    if router.is_closed() {
+                        return Err(());
+                    }
+                    if router.is_blocked() {
+                        return Ok(false);
+                    }
+                }
+                router.send(row);
+            }
             End::Ring { port, rows } => {
                 *rows += 1;
                 row.set_seq(*rows);
@@ -151,7 +166,7 @@ impl Input {
     /// How many events were pushed.
     pub fn events(&self) -> u64 {
         match &self.end {
-            End::Router(router) => router.rows(),
+            End::Router(router) => router.events(),
             End::Ring { rows, .. } => *rows,
         }
     }
@@ -160,6 +175,11 @@ impl Input {
     pub(super) fn settle_step(&mut self) -> bool {
         self.publish();
         !self.is_blocked() || self.is_closed()
+    }
+
+    /// It was taken: its count is added when it goes.
+    pub(super) fn count_into(&mut self, counts: &Arc<TakenCounts>) {
+        self.taken = Some(Arc::clone(counts));
     }
 
     /// What pends is given up: closing waits for nothing.
@@ -178,6 +198,9 @@ impl Drop for Input {
         // Everything that was taken is delivered, unless nobody is left, or the thread is on its way out already.
         while !self.abandoned && !std::thread::panicking() && !self.settle_step() {
             self.idle.idle(0);
+        }
+        if let Some(counts) = &self.taken {
+            counts.add(self.events(), 0);
         }
         match &mut self.end {
             End::Router(router) => router.close(|ring| self.outside.ring(ring)),
@@ -198,11 +221,12 @@ pub struct Output {
     layouts: Arc<Layouts>,
     current: Option<Row>,
     results: u64,
+    taken: Option<Arc<TakenCounts>>,
 }
 
 impl Output {
     pub(super) fn new(rings: FanIn<Row>, layouts: Arc<Layouts>) -> Self {
-        Self { rings, layouts, current: None, results: 0 }
+        Self { rings, layouts, current: None, results: 0, taken: None }
     }
 
     /// The next result, if there is one now.
@@ -232,9 +256,22 @@ impl Output {
         self.rings.has_ended()
     }
 
+    /// It was taken: its count is added when it goes.
+    pub(super) fn count_into(&mut self, counts: &Arc<TakenCounts>) {
+        self.taken = Some(Arc::clone(counts));
+    }
+
     /// How many results were taken.
     pub fn results(&self) -> u64 {
         self.results
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        if let Some(counts) = &self.taken {
+            counts.add(0, self.results);
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::context::{Failure, Outlet, Streams};
+use crate::context::{Failure, Outlet, Streams, Ticker};
 use crate::event::Row;
 use crate::operators::StreamStats;
 use crate::vpl::plan::Plan;
@@ -17,7 +17,9 @@ pub(super) const DEAD_LETTERS_KEPT: usize = 10_000;
 /// A program that runs where it is called.
 pub(super) struct Inline {
     streams: Streams,
+    ticker: Ticker,
     last_seq: u64,
+    events: u64,
     finished: bool,
     queue: Queue,
 }
@@ -84,6 +86,7 @@ impl<F: FnMut(Record<'_>)> Outlet for Through<'_, F> {
 
 impl Inline {
     pub(super) fn new(plan: Arc<Plan>, streams: Streams) -> Self {
+        let ticker = Ticker::new(&plan);
         let queue = Queue {
             plan,
             rows: VecDeque::new(),
@@ -92,7 +95,7 @@ impl Inline {
             failed: 0,
             dead_dropped: 0,
         };
-        Self { streams, last_seq: 0, finished: false, queue }
+        Self { streams, ticker, last_seq: 0, events: 0, finished: false, queue }
     }
 
     pub(super) fn queue(&mut self) -> &mut Queue {
@@ -104,7 +107,7 @@ impl Inline {
     }
 
     pub(super) fn events(&self) -> u64 {
-        self.last_seq
+        self.events
     }
 
     pub(super) fn is_finished(&self) -> bool {
@@ -115,27 +118,31 @@ impl Inline {
         self.streams.stats()
     }
 
-    #[inline]
-    fn number(&mut self, row: &mut Row) {
-        self.last_seq += 1;
-        row.set_seq(self.last_seq);
-        row.set_rank(0);
-    }
-
     /// Runs one event; results are queued.
     pub(super) fn push(&mut self, row: &mut Row) {
-        self.number(row);
+        self.events += 1;
+        while let Some(mut tick) = self.ticker.due(row.time_ns()) {
+            number(&mut tick, &mut self.last_seq);
+            self.streams.run_row(&tick, &mut self.queue);
+        }
+        number(row, &mut self.last_seq);
         self.streams.run_row(row, &mut self.queue);
     }
 
     /// Runs one event; results go to `sink` as they are made, behind those that are queued.
     #[inline]
     pub(super) fn feed(&mut self, row: &mut Row, layouts: &Layouts, mut sink: impl FnMut(Record<'_>)) {
-        self.number(row);
+        self.events += 1;
         for row in self.queue.rows.drain(..) {
             sink(layouts.record(&row));
         }
-        self.streams.run_row(row, &mut Through { layouts, sink, queue: &mut self.queue });
+        let mut through = Through { layouts, sink, queue: &mut self.queue };
+        while let Some(mut tick) = self.ticker.due(row.time_ns()) {
+            number(&mut tick, &mut self.last_seq);
+            self.streams.run_row(&tick, &mut through);
+        }
+        number(row, &mut self.last_seq);
+        self.streams.run_row(row, &mut through);
     }
 
     /// The end of the input.
@@ -156,4 +163,12 @@ impl Inline {
             self.streams.flush(&mut self.queue);
         }
     }
+}
+
+/// Gives an input row its place in the order of everything.
+#[inline]
+fn number(row: &mut Row, last_seq: &mut u64) {
+    *last_seq += 1;
+    row.set_seq(*last_seq);
+    row.set_rank(0);
 }

@@ -28,6 +28,8 @@ impl Stage for InputStage {
         let mut ended = false;
         if !router.is_blocked() {
             let drained = inputs.drain(*batch_limit, |_, row| {
+                // A row that was handed over must be taken: what ticks before it pends with it.
+                router.send_all_ticks(row.time_ns());
                 router.send(&mut row.clone());
                 !router.is_blocked()
             });

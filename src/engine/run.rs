@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::flow::{Cycle, Leftovers, Running, Stage};
 use crate::idle::{Idle, IdleState};
+use crate::operators::LogLine;
 use crate::ring::Receiver;
 use std::sync::PoisonError;
 
@@ -16,9 +17,10 @@ use super::ends::{Input, InputError, Output};
 use super::error::{EngineError, EventError};
 use super::event::{Event, EventType};
 use super::inline::Inline;
+use super::log::LogRing;
 use super::program::Program;
 use super::record::{JsonLines, Layouts, Record};
-use super::stats::{ContextStats, DeadLetter, StageStats, Stats, StreamCounts};
+use super::stats::{ContextStats, DeadLetter, StageStats, Stats, StreamCounts, TakenCounts};
 
 /// How long [`Engine::finish`] waits for the threads to end.
 const FINISH_WITHIN: Duration = Duration::from_secs(60);
@@ -38,6 +40,9 @@ pub struct Engine {
     mode: Mode,
     /// From each stage: events on which its streams have failed.
     dead_letters: Vec<Receiver<DeadLetter>>,
+    logs: Vec<LogRing>,
+    /// Counts of the ends that were taken, from when they are dropped.
+    taken: Arc<TakenCounts>,
     /// Filled when the run has ended.
     ended: Option<Stats>,
 }
@@ -151,6 +156,7 @@ impl Engine {
         layouts: Arc<Layouts>,
         mode: Mode,
         dead_letters: Vec<Receiver<DeadLetter>>,
+        logs: Vec<LogRing>,
         warnings: Vec<String>,
     ) -> Self {
         Self {
@@ -160,6 +166,8 @@ impl Engine {
             results_limit: builder.results_limit,
             mode,
             dead_letters,
+            logs,
+            taken: Arc::default(),
             ended: None,
         }
     }
@@ -374,7 +382,11 @@ impl Engine {
     /// Takes the next input, to push from another thread. There are as many as the [`Builder`] was asked for.
     pub fn take_input(&mut self) -> Result<Input, EngineError> {
         match &mut self.mode {
-            Mode::Threads(threads) if !threads.inputs.is_empty() => Ok(threads.inputs.remove(0)),
+            Mode::Threads(threads) if !threads.inputs.is_empty() => {
+                let mut input = threads.inputs.remove(0);
+                input.count_into(&self.taken);
+                Ok(input)
+            }
             Mode::Threads(_) => Err(EngineError::Taken("input")),
             Mode::Inline(_) | Mode::Stepped(_) => Err(EngineError::NoThreads("input")),
             Mode::Over => Err(EngineError::Closed),
@@ -384,7 +396,11 @@ impl Engine {
     /// Takes the output, to poll from another thread.
     pub fn take_output(&mut self) -> Result<Output, EngineError> {
         match &mut self.mode {
-            Mode::Threads(threads) => threads.output.take().ok_or(EngineError::Taken("output")),
+            Mode::Threads(threads) => {
+                let mut output = threads.output.take().ok_or(EngineError::Taken("output"))?;
+                output.count_into(&self.taken);
+                Ok(output)
+            }
             Mode::Inline(_) | Mode::Stepped(_) => Err(EngineError::NoThreads("output")),
             Mode::Over => Err(EngineError::Closed),
         }
@@ -426,6 +442,10 @@ impl Engine {
             };
             counted.contexts.push(ContextStats { context, cpu, idle: format!("{idle}: {reason}") });
         }
+        let (taken_events, taken_results) = self.taken.read();
+        counted.events += taken_events;
+        counted.results += taken_results;
+        counted.log_lines_dropped = self.logs.iter().map(LogRing::dropped).sum();
         self.count_stages(&stats, &mut counted);
         self.ended = Some(counted);
         match joined {
@@ -441,6 +461,7 @@ impl Engine {
 
     fn counted(&self) -> Stats {
         let mut stats = Stats { warnings: self.warnings.clone(), ..Stats::default() };
+        stats.log_lines_dropped = self.logs.iter().map(LogRing::dropped).sum();
         match &self.mode {
             Mode::Inline(inline) => {
                 let queue = inline.queued();
@@ -483,6 +504,12 @@ impl Engine {
         }
         streams.sort_by_key(|(stream, _)| *stream);
         stats.streams = streams.into_iter().map(|(_, counts)| counts).collect();
+    }
+
+    /// Takes the lines that the program has written (`.print`, `.log`, `.tap`, `print(x)`), stream by stream. They are kept up to a bound;
+    /// those beyond it are only counted.
+    pub fn take_log_lines(&mut self) -> Vec<LogLine> {
+        self.logs.iter_mut().flat_map(LogRing::take).collect()
     }
 
     /// Takes the events on which streams have failed. They are kept up to a bound; those beyond it are only counted.

@@ -22,6 +22,8 @@ pub struct Stats {
     pub dead_letters: u64,
     /// Dead letters that were not kept, because nobody took them in time.
     pub dead_letters_dropped: u64,
+    /// Lines of `.print`, `.log` and `.tap` that were not kept, because nobody took them in time.
+    pub log_lines_dropped: u64,
     /// The streams, in topological order.
     pub streams: Vec<StreamCounts>,
     /// The contexts; empty where the program runs on the caller's thread.
@@ -159,4 +161,25 @@ fn event_json(plan: &Plan, row: &Row) -> serde_json::Value {
     }
     text.extend_from_slice(b"}}");
     serde_json::from_slice(&text).unwrap_or(serde_json::Value::Null)
+}
+
+/// What ends have counted that the embedder took; each adds its own when it is dropped.
+#[derive(Debug, Default)]
+pub(super) struct TakenCounts {
+    events: AtomicU64,
+    results: AtomicU64,
+}
+
+impl TakenCounts {
+    pub(super) fn add(&self, events: u64, results: u64) {
+        // Relaxed: these are only counters; nothing is published by them.
+        self.events.fetch_add(events, Ordering::Relaxed);
+        self.results.fetch_add(results, Ordering::Relaxed);
+    }
+
+    /// Events and results of all ends dropped so far.
+    pub(super) fn read(&self) -> (u64, u64) {
+        // Relaxed: as in `add`.
+        (self.events.load(Ordering::Relaxed), self.results.load(Ordering::Relaxed))
+    }
 }

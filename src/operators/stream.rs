@@ -91,7 +91,6 @@ impl StreamRuntime {
         let place = Place { plan, stream: stream_plan, limits, mark };
         let source = match &stream_plan.source {
             SourcePlan::Join(join) => Source::Join(Join::compile(join, mark, limits, &compiler)?),
-            SourcePlan::Timer { .. } => return Err(compiler.error("`timer` has nothing that runs it yet")),
             source => {
                 let inputs = source.inputs().iter().map(|input| Input::compile(input, &compiler));
                 Source::Inputs(inputs.collect::<Result<_, _>>()?)

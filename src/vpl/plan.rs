@@ -23,10 +23,25 @@ pub struct Plan {
     pub functions: Vec<FunctionPlan>,
     /// `let`, `const` and `var` in order of evaluation.
     pub globals: Vec<GlobalPlan>,
+    /// Timers. Their ticks enter like events, under a name of their own.
+    pub timers: Vec<TimerPlan>,
+    /// Whether anything in the program writes to the log.
+    pub logs: bool,
     /// `config engine { .. }`
     pub engine: EngineSettings,
     /// Whether the program declares a context. If not, it runs on the caller's thread.
     pub threaded: bool,
+}
+
+/// `timer(interval, initial_delay: d)`: ticks at every multiple of the interval.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TimerPlan {
+    /// The name under which ticks travel, by index; no event from outside can have it.
+    pub name: usize,
+    /// Time between two ticks, in nanoseconds.
+    pub interval_ns: i64,
+    /// The first tick is at least this much later than the first event, in nanoseconds.
+    pub initial_delay_ns: i64,
 }
 
 /// A name under which rows travel.
@@ -166,13 +181,6 @@ pub enum SourcePlan {
     Merge(Vec<InputPlan>),
     /// `join(..)` and its siblings.
     Join(JoinPlan),
-    /// `timer(..)`
-    Timer {
-        /// Time between two events.
-        interval_ns: i64,
-        /// Time before the first.
-        initial_delay_ns: Option<i64>,
-    },
 }
 
 impl SourcePlan {
@@ -182,7 +190,6 @@ impl SourcePlan {
             Self::Name(input) => std::slice::from_ref(input),
             Self::Merge(inputs) => inputs,
             Self::Join(join) => &join.sides,
-            Self::Timer { .. } => &[],
         }
     }
 }

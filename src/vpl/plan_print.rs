@@ -69,10 +69,6 @@ impl<'a> PlanPrinter<'a> {
                 let on = on.collect::<Vec<_>>().join(" and ");
                 format!("{kind}({sides}) on {on} within {}", duration_text(join.window_ns))
             }
-            SourcePlan::Timer { interval_ns, initial_delay_ns } => {
-                let delay = initial_delay_ns.map(|delay| format!(", first after {}", duration_text(delay)));
-                format!("timer({}{})", duration_text(*interval_ns), delay.unwrap_or_default())
-            }
         }
     }
 

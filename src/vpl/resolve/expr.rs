@@ -348,6 +348,7 @@ impl Resolver<'_> {
         if args.len() < min || max.is_some_and(|max| args.len() > max) {
             return self.wrong_count(name, &expected_count(min, max), args.len(), span);
         }
+        self.plan.logs |= builtin == Builtin::Print;
         Expr::Call(builtin, self.args(args, scope))
     }
 

@@ -4,7 +4,7 @@ use crate::event::{FieldType, Shape, ShapeField, Value};
 use crate::vpl::diagnostic::Diagnostic;
 use crate::vpl::plan::{
     AggregatePlan, EmitTypePlan, Expr, FeedPlan, InputPlan, LogPlan, OpPlan, ResultPlan, SourcePlan,
-    StreamPlan, WindowPlan,
+    StreamPlan, TimerPlan, WindowPlan,
 };
 use crate::vpl::syntax::{
     self, ExprKind, Name, NamedExpr, OperatorKind, Source, SourceKind, Span, Step, StreamDecl, WindowSpec,
@@ -72,7 +72,7 @@ impl<'a> Resolver<'a> {
             self.refuse(ty.span, "the type of a stream");
         }
         let mut scope = Scope::default();
-        let (source, merged) = self.source(&decl.source, &mut scope);
+        let (source, merged) = self.source(&decl.name.text, &decl.source, &mut scope);
         let mut draft = Draft {
             plan: StreamPlan {
                 name: decl.name.text.clone(),
@@ -195,7 +195,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// The source, and the layout of its rows where it has one of its own.
-    fn source(&mut self, source: &'a Source, scope: &mut Scope) -> (SourcePlan, Option<usize>) {
+    fn source(&mut self, stream: &str, source: &'a Source, scope: &mut Scope) -> (SourcePlan, Option<usize>) {
         match &source.kind {
             SourceKind::Step(step) if !step.all && !step.negated && step.trend.is_none() => {
                 return (self.single(step, scope), None);
@@ -206,7 +206,9 @@ impl<'a> Resolver<'a> {
             SourceKind::Merge(branches) => return self.merge(branches, scope),
             SourceKind::Step(step) => drop(self.refuse(step.span, "a sequence")),
             SourceKind::Join(kind, sides) => return self.join(*kind, sides, source.span, scope),
-            SourceKind::Timer { .. } => drop(self.refuse(source.span, "`timer`")),
+            SourceKind::Timer { interval, initial_delay } => {
+                return (self.timer(stream, interval, initial_delay.as_ref(), scope), None);
+            }
             SourceKind::Sequence(_) => drop(self.refuse(source.span, "`sequence`")),
             SourceKind::From { .. } => drop(self.refuse(source.span, "`.from`")),
         }
@@ -214,6 +216,31 @@ impl<'a> Resolver<'a> {
         let shape = self.new_shape(Shape::default());
         scope.row = Some(RowScope { shape, origin: Origin::Open, names: Vec::new(), sides: Vec::new() });
         (SourcePlan::Merge(Vec::new()), None)
+    }
+
+    /// `timer(interval)`: an input of its own, whose events have no fields.
+    fn timer(
+        &mut self,
+        stream: &str,
+        interval: &syntax::Expr,
+        initial_delay: Option<&syntax::Expr>,
+        scope: &mut Scope,
+    ) -> SourcePlan {
+        let interval_ns = self.duration(interval, "`timer`").unwrap_or(1);
+        if interval_ns == 0 {
+            self.findings
+                .push(Diagnostic::error(interval.span, "the interval of a `timer` is greater than 0"));
+        }
+        let initial_delay_ns =
+            initial_delay.and_then(|delay| self.duration(delay, "`initial_delay`")).unwrap_or(0);
+        // No event from outside can be called this.
+        let name = self.row_name(&format!("timer of {stream}"));
+        let shape = self.plan.names[name].shape;
+        self.plan.shapes[shape].declared = true;
+        self.plan.timers.push(TimerPlan { name, interval_ns: interval_ns.max(1), initial_delay_ns });
+        let origin = Origin::Event("timer".to_owned());
+        scope.row = Some(RowScope { shape, origin, names: Vec::new(), sides: Vec::new() });
+        SourcePlan::Name(InputPlan { name, filter: None, remap: None })
     }
 
     fn single(&mut self, step: &Step, scope: &mut Scope) -> SourcePlan {
@@ -707,6 +734,7 @@ impl<'a> Resolver<'a> {
             let row = draft.row();
             log.parts.push((None, self.all_fields(&row, draft.plan.span)));
         }
+        self.plan.logs = true;
         draft.push(OpPlan::Log(log));
     }
 
