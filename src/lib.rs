@@ -9,7 +9,8 @@
 //!
 //! The crate's layers stand in `ARCHITECTURE.md`; a module names only modules of lower layers (`scripts/layers.sh`).
 //!
-//! Features: `vpl` is the language with its operators, formats and engine; `cli` the `varpin` command. Both are on by default.
+//! Features: `vpl` is the language with its operators, formats and engine; `cli` the `varpin` command. Both are on by
+//! default.
 
 pub mod clock;
 pub mod cores;

@@ -52,7 +52,8 @@ pub(super) struct RunArgs {
     /// How threads wait for work: auto (default), spin, yield, backoff or park
     #[arg(long, value_name = "IDLE")]
     pub(super) idle: Option<Idle>,
-    /// What to do where a thread cannot have the CPU its context names: strict (fail), best-effort (warn) or off (pin nothing)
+    /// What to do where a thread cannot have the CPU its context names: strict (fail), best-effort (warn) or off (pin
+    /// nothing)
     #[arg(long, value_name = "POLICY", default_value_t = PinPolicy::BestEffort)]
     pub(super) pin: PinPolicy,
     /// What to do with a line that is no event

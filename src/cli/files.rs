@@ -1,4 +1,5 @@
-//! Opening the files of a run: nothing is emptied before everything else is known to be there, and no file is both read and written.
+//! Opening the files of a run: nothing is emptied before everything else is known to be there, and no file is both
+//! read and written.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;

@@ -1,5 +1,5 @@
-//! The command line: thin. It reads what was typed, opens files, and moves lines to the engine and results to their file; what happens to
-//! events is the engine's.
+//! The command line: thin. It reads what was typed, opens files, and moves lines to the engine and results to their
+//! file; what happens to events is the engine's.
 
 mod args;
 mod check;

@@ -89,7 +89,8 @@ impl RunSettings {
 fn by_extension(path: &Path) -> Result<Format, String> {
     Format::from_path(path).ok_or_else(|| {
         format!(
-            "{}: its name does not say what its lines look like (.evt, .jsonl, .ndjson or .csv would): use --format evt, jsonl or csv",
+            "{}: its name does not say what its lines look like (.evt, .jsonl, .ndjson or .csv would): \
+             use --format evt, jsonl or csv",
             path.display()
         )
     })

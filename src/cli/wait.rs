@@ -5,11 +5,13 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
-/// Whether reading from `fd` would not block now, or becomes so within `limit`. A signal may end the wait early, with false.
+/// Whether reading from `fd` would not block now, or becomes so within `limit`. A signal may end the wait early, with
+/// false.
 pub(super) fn readable_within(fd: BorrowedFd<'_>, limit: Duration) -> io::Result<bool> {
     let mut asked = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
     let limit_ms = i32::try_from(limit.as_millis()).unwrap_or(i32::MAX);
-    // SAFETY: `asked` is one valid pollfd, as the count says, and lives through the call; `fd` is open, because it is borrowed.
+    // SAFETY: `asked` is one valid pollfd, as the count says, and lives through the call; `fd` is open, because it is
+    // borrowed.
     let ready = unsafe { libc::poll(&raw mut asked, 1, limit_ms) };
     if ready < 0 {
         let error = io::Error::last_os_error();

@@ -1,5 +1,6 @@
-//! Where a result can depend on how rings are merged: behind a merge of several rings, an operator whose result depends on the order in
-//! which rows arrive. A pure function of the plan; under `deterministic` order no such place matters.
+//! Where a result can depend on how rings are merged: behind a merge of several rings, an operator whose result
+//! depends on the order in which rows arrive. A pure function of the plan; under `deterministic` order no such place
+//! matters.
 
 use std::collections::BTreeSet;
 
@@ -38,7 +39,8 @@ pub fn order_dependence(plan: &Plan, topology: &Topology) -> Vec<OrderDependence
             stage_of[stream] = index;
         }
     }
-    // For each stream: the rings that meet in front of it or of a stream before it; empty where its rows have one order only.
+    // For each stream: the rings that meet in front of it or of a stream before it; empty where its rows have one
+    // order only.
     let mut merges: Vec<Option<Merge>> = Vec::with_capacity(plan.streams.len());
     let mut places = Vec::new();
     for (index, stream) in plan.streams.iter().enumerate() {
@@ -116,8 +118,8 @@ fn lane_name(topology: &Topology, lane: From) -> String {
     }
 }
 
-/// What in the stream depends on the order of its rows. Time windows don't, in the stage of the merge: there the watermark is the least of
-/// what each ring has reached. Further on it follows the rows as they come.
+/// What in the stream depends on the order of its rows. Time windows don't, in the stage of the merge: there the
+/// watermark is the least of what each ring has reached. Further on it follows the rows as they come.
 fn depends_on_order(plan: &Plan, stream: &StreamPlan, merged_before: bool) -> Option<&'static str> {
     let window = match &stream.window {
         Some(WindowPlan::Count { .. }) => Some("a count window"),

@@ -1,12 +1,14 @@
 //! From contexts to stages and edges: a pure function of the plan.
 //!
-//! A context is one stage, unless it feeds another context that feeds it back. The streams of such contexts are split by
-//! level (how many changes of context lie before them), so that the stages never form a cycle and a bounded ring can never wait for itself. The
-//! stages of one context still run on one thread, so its state is still touched by one thread only.
+//! A context is one stage, unless it feeds another context that feeds it back. The streams of such contexts are split
+//! by level (how many changes of context lie before them), so that the stages never form a cycle and a bounded ring
+//! can never wait for itself. The stages of one context still run on one thread, so its state is still touched by one
+//! thread only.
 //!
-//! The input has a ring to every stage that takes a name from outside. An event from outside can also come under the name of a stream; it
-//! then goes to that stream's consumers. Giving every consumer a ring of its own for that would cost each of them a second
-//! input to merge, for something that hardly ever happens; so such events are *relayed* along the edges that are there anyway.
+//! The input has a ring to every stage that takes a name from outside. An event from outside can also come under the
+//! name of a stream; it then goes to that stream's consumers. Giving every consumer a ring of its own for that would
+//! cost each of them a second input to merge, for something that hardly ever happens; so such events are *relayed*
+//! along the edges that are there anyway.
 
 use std::collections::BTreeSet;
 
@@ -143,8 +145,8 @@ fn close(reaches: &mut [Vec<bool>]) {
     }
 }
 
-/// Puts each stage behind those that feed it. There is no cycle: along a cycle the level could never fall, so it would lie within one
-/// level, where every edge stays within its context.
+/// Puts each stage behind those that feed it. There is no cycle: along a cycle the level could never fall, so it
+/// would lie within one level, where every edge stays within its context.
 fn sort_by_flow(stages: Vec<StageSpec>, producers: &[BTreeSet<usize>]) -> Vec<StageSpec> {
     let mut sorted: Vec<StageSpec> = Vec::with_capacity(stages.len());
     let mut waiting = stages;
@@ -226,8 +228,8 @@ fn edge(edges: &mut Vec<EdgeSpec>, from: From, to: usize) -> &mut EdgeSpec {
     &mut edges[at]
 }
 
-/// Leads rows from outside under `name` to stage `to`: over its ring from the input, or else over its first edge, whose own stage then
-/// has to get them first.
+/// Leads rows from outside under `name` to stage `to`: over its ring from the input, or else over its first edge,
+/// whose own stage then has to get them first.
 fn relay(edges: &mut [EdgeSpec], name: usize, to: usize) {
     let mut to = to;
     loop {
@@ -248,7 +250,8 @@ fn relay(edges: &mut [EdgeSpec], name: usize, to: usize) {
     }
 }
 
-/// Whether a stream makes at most one row per sequence number: no window, one source, and that source makes at most one.
+/// Whether a stream makes at most one row per sequence number: no window, one source, and that source makes at most
+/// one.
 fn one_per_seq(plan: &Plan, stream: usize) -> bool {
     let spec: &StreamPlan = &plan.streams[stream];
     let SourcePlan::Name(input) = &spec.source else { return false };

@@ -1,7 +1,7 @@
 //! How much CPU time the process's control groups (version 2) grant it.
 //!
-//! A quota holds for a group with everything below it, so the tightest one on the way from the process's own group up to
-//! the root counts.
+//! A quota holds for a group with everything below it, so the tightest one on the way from the process's own group up
+//! to the root counts.
 
 use std::fs;
 use std::path::{Path, PathBuf};

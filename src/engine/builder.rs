@@ -108,8 +108,8 @@ impl Builder {
         self
     }
 
-    /// After how many pushes an [`Input`](super::Input) publishes by itself. Default: 1, every event at once. More is faster and later: who
-    /// sets it must call `flush` when there is nothing more to push for now.
+    /// After how many pushes an [`Input`](super::Input) publishes by itself. Default: 1, every event at once. More is
+    /// faster and later: who sets it must call `flush` when there is nothing more to push for now.
     #[must_use]
     pub fn publish_every(mut self, events: usize) -> Self {
         self.publish_every = events;
@@ -123,8 +123,8 @@ impl Builder {
         self
     }
 
-    /// How many [`Input`](super::Input)s feed the engine, each from a thread of its own. With more than one there is a stage in front that
-    /// merges and numbers what they bring. Default: 1.
+    /// How many [`Input`](super::Input)s feed the engine, each from a thread of its own. With more than one there is
+    /// a stage in front that merges and numbers what they bring. Default: 1.
     #[must_use]
     pub fn inputs(mut self, inputs: usize) -> Self {
         self.inputs = inputs;
@@ -138,7 +138,8 @@ impl Builder {
         self
     }
 
-    /// No thread: the caller steps every stage, with [`Engine::step`]. For embedders with threads of their own, and for tests.
+    /// No thread: the caller steps every stage, with [`Engine::step`]. For embedders with threads of their own, and
+    /// for tests.
     #[must_use]
     pub fn stepped(mut self) -> Self {
         self.threads = Threads::Stepped;

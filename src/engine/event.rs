@@ -37,7 +37,8 @@ impl EventType {
         &self.name
     }
 
-    /// The field called `name`. A field that nothing in the program reads can be set all the same; it is checked and dropped.
+    /// The field called `name`. A field that nothing in the program reads can be set all the same; it is checked and
+    /// dropped.
     pub fn field(&self, name: &str) -> Result<Field, EventError> {
         let (slot, ty) = match self.shape.field(name) {
             Some(field) => (field.slot, field.ty.clone()),
@@ -61,8 +62,8 @@ impl EventType {
         Event { row: Row::new(self.type_id, time_ns, usize::from(self.shape.slots)) }
     }
 
-    /// An event with these fields by name: slower than handles, and the way to give *all* fields of an undeclared type to a program that
-    /// passes all of them on.
+    /// An event with these fields by name: slower than handles, and the way to give *all* fields of an undeclared
+    /// type to a program that passes all of them on.
     pub fn event_with<'a>(
         &self,
         time_ns: i64,

@@ -59,7 +59,8 @@ impl<'a> Record<'a> {
         self.row.time_ns()
     }
 
-    /// The number of the input event that caused it, from 1; results of the end of the input have [`FLUSH_SEQ`](crate::context::FLUSH_SEQ).
+    /// The number of the input event that caused it, from 1; results of the end of the input have
+    /// [`FLUSH_SEQ`](crate::context::FLUSH_SEQ).
     pub fn seq(&self) -> u64 {
         self.row.seq()
     }

@@ -8,8 +8,8 @@ const MILLISECOND_NS: i64 = 1_000_000;
 
 /// `value` as a `ty`, or `value` itself back where nothing exact can be made of it.
 ///
-/// int <-> float where exact; RFC 3339 text or int milliseconds to a timestamp; text such as `5s` to a duration; the items of
-/// arrays and maps likewise. No value and null fit every type.
+/// int <-> float where exact; RFC 3339 text or int milliseconds to a timestamp; text such as `5s` to a duration; the
+/// items of arrays and maps likewise. No value and null fit every type.
 ///
 /// ```
 /// use varpin::event::{FieldType, Value, convert::convert};

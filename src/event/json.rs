@@ -1,7 +1,8 @@
 //! Values as JSON, and the plain text of scalars.
 //!
 //! Floats are written in the shortest form that reads back the same, always with a `.` or an exponent, so that a float
-//! never comes back as an int; NaN and the infinities are null. Timestamps are RFC 3339 texts, durations int nanoseconds.
+//! never comes back as an int; NaN and the infinities are null. Timestamps are RFC 3339 texts, durations int
+//! nanoseconds.
 
 use std::fmt;
 
@@ -10,8 +11,8 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor}
 use super::time::{with_rfc3339, write_rfc3339};
 use super::{Map, Text, Value};
 
-/// How many entries a map that comes from JSON may have: maps are searched by walking, so that adding `n` entries takes `n²`
-/// steps.
+/// How many entries a map that comes from JSON may have: maps are searched by walking, so that adding `n` entries
+/// takes `n²` steps.
 pub const MAX_MAP_ENTRIES: usize = 4096;
 
 /// Appends `value` as JSON. No value is written as null in an array, and not at all in a map.
@@ -137,8 +138,8 @@ fn write_escaped(out: &mut Vec<u8>, bytes: &[u8]) {
     }
 }
 
-/// Calls `then` with the text of a scalar, as concatenation appends it: as in JSON, without quotes. Floats that are not finite
-/// are `NaN`, `inf` and `-inf`. None for null, no value, arrays and maps, which are no scalars.
+/// Calls `then` with the text of a scalar, as concatenation appends it: as in JSON, without quotes. Floats that are
+/// not finite are `NaN`, `inf` and `-inf`. None for null, no value, arrays and maps, which are no scalars.
 pub fn with_scalar_text<R>(value: &Value, then: impl FnOnce(&str) -> R) -> Option<R> {
     Some(match value {
         Value::Str(text) => then(text),

@@ -12,8 +12,8 @@ use rapidhash::v3::{RapidSecrets, rapidhash_v3_inline, rapidhash_v3_seeded};
 
 use super::{Map, Text, Value};
 
-/// Whether two values are the same: null equals null and no value, 1 equals 1.0, NaN equals nothing, values of different
-/// types differ. Maps are equal whatever the order of their entries.
+/// Whether two values are the same: null equals null and no value, 1 equals 1.0, NaN equals nothing, values of
+/// different types differ. Maps are equal whatever the order of their entries.
 ///
 /// ```
 /// use varpin::event::{Value, order};
@@ -173,7 +173,8 @@ fn compare_int_float(a: i64, b: f64) -> Option<Ordering> {
     }
 }
 
-/// The operator `in`, from the container's side: a member of an array, a key of a map, a substring. No answer for other types.
+/// The operator `in`, from the container's side: a member of an array, a key of a map, a substring. No answer for
+/// other types.
 pub fn contains(container: &Value, item: &Value) -> Option<bool> {
     match (container, item) {
         (_, Value::Missing) => None,
@@ -186,8 +187,8 @@ pub fn contains(container: &Value, item: &Value) -> Option<bool> {
     }
 }
 
-/// The total order of keys. No value is null; 1 and 1.0 are one key, and so are 0.0 and -0.0; NaN is one key, behind all other
-/// numbers.
+/// The total order of keys. No value is null; 1 and 1.0 are one key, and so are 0.0 and -0.0; NaN is one key, behind
+/// all other numbers.
 ///
 /// ```
 /// use varpin::event::{Value, order};
@@ -249,10 +250,11 @@ const MAP: RapidSecrets = RapidSecrets::seed_cpp(8);
 /// A hash of the key, the same for values that [`key_eq`] finds equal, in every run, on every machine, in every build:
 /// placement of keys on workers depends on it.
 ///
-/// It is rapidhash V3 (the C++ reference's function, with its default secrets) with the seed of the value's kind, over: the
-/// 8 bytes, little endian, of an int, a float with an int's value, a timestamp, a duration; of the bits of other floats
-/// (one pattern for NaN); the bytes of a text; one byte for a bool; nothing for null. An array folds the hashes of its items
-/// from left to right; a map adds up the hashes of its entries, because their order does not matter.
+/// It is rapidhash V3 (the C++ reference's function, with its default secrets) with the seed of the value's kind,
+/// over: the 8 bytes, little endian, of an int, a float with an int's value, a timestamp, a duration; of the bits of
+/// other floats (one pattern for NaN); the bytes of a text; one byte for a bool; nothing for null. An array folds the
+/// hashes of its items from left to right; a map adds up the hashes of its entries, because their order does not
+/// matter.
 #[inline]
 pub fn key_hash(value: &Value) -> u64 {
     match value {

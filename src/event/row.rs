@@ -75,7 +75,8 @@ impl Row {
         row
     }
 
-    /// Makes this row what [`Row::new`] gives, in its place: a caller that reads event after event into one row copies none.
+    /// Makes this row what [`Row::new`] gives, in its place: a caller that reads event after event into one row
+    /// copies none.
     #[inline]
     pub fn reset(&mut self, type_id: u32, time_ns: i64, fields: usize) {
         if self.flags != 0 || fields > INLINE_FIELDS {
@@ -304,8 +305,8 @@ impl Row {
             self.flags |= SHARED;
             self.slots[len].write(value.clone());
         } else {
-            // SAFETY: a value that is not shared owns nothing, so a copy of its bytes is a copy of it; both are whole values,
-            // and `self` is exclusive, so they do not overlap.
+            // SAFETY: a value that is not shared owns nothing, so a copy of its bytes is a copy of it; both are whole
+            // values, and `self` is exclusive, so they do not overlap.
             unsafe { ptr::copy_nonoverlapping(ptr::from_ref(value), self.slots[len].as_mut_ptr(), 1) };
         }
         // A row below INLINE_FIELDS slots is not wide, so `slots[..len]` were initialised, and now one more is.
@@ -341,9 +342,9 @@ impl Row {
         if self.flags & SHARED == 0 {
             let bytes = size_of::<Self>() - size_of::<[Value; INLINE_FIELDS]>()
                 + usize::from(self.len) * size_of::<Value>();
-            // SAFETY: both are rows, so `bytes` (header and initialised slots, at most the size of a row) is in bounds of both;
-            // `place` is exclusive, so they do not overlap. No value is shared (SHARED is clear), so a copy of the bytes is
-            // a copy of the values. Slots behind `len` stay uninitialised, as the layout allows.
+            // SAFETY: both are rows, so `bytes` (header and initialised slots, at most the size of a row) is in
+            // bounds of both; `place` is exclusive, so they do not overlap. No value is shared (SHARED is clear), so
+            // a copy of the bytes is a copy of the values. Slots behind `len` stay uninitialised, as the layout allows.
             unsafe {
                 ptr::copy_nonoverlapping(ptr::from_ref(self).cast::<u8>(), target.cast::<u8>(), bytes);
             }

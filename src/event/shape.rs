@@ -54,9 +54,9 @@ pub struct ShapeField {
 
 /// The fields of the rows under one name.
 ///
-/// A *declared* shape has just its fields: others are dropped on the way in. An undeclared one lists the fields that the program
-/// reads; other fields of an event are dropped, unless `rest` names a slot: that slot then holds a map with *all* fields of
-/// the event in their order (for `.emit()`, bare filters, and whatever else needs every field).
+/// A *declared* shape has just its fields: others are dropped on the way in. An undeclared one lists the fields that
+/// the program reads; other fields of an event are dropped, unless `rest` names a slot: that slot then holds a map
+/// with *all* fields of the event in their order (for `.emit()`, bare filters, and whatever else needs every field).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Shape {
     /// Whether an `event` statement (or an operator that fixes the fields) has declared it.

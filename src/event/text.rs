@@ -50,7 +50,8 @@ impl Text {
     pub fn as_str(&self) -> &str {
         match &self.0 {
             Repr::Short { len, bytes } => {
-                // SAFETY: `new` is the only place that makes a `Short`, and copies a whole `&str` of `len` bytes into it.
+                // SAFETY: `new` is the only place that makes a `Short`, and copies a whole `&str` of `len` bytes into
+                // it.
                 unsafe { std::str::from_utf8_unchecked(&bytes[..usize::from(*len)]) }
             }
             Repr::Long(text) => text,
@@ -58,8 +59,8 @@ impl Text {
     }
 }
 
-/// `text`, which is not longer than `SHORT`, with zeros behind it. By overlapping loads of fixed sizes: a call that copies a
-/// length known only at run time takes longer than everything else about a short text.
+/// `text`, which is not longer than `SHORT`, with zeros behind it. By overlapping loads of fixed sizes: a call that
+/// copies a length known only at run time takes longer than everything else about a short text.
 #[inline]
 fn short(text: &[u8]) -> [u8; SHORT] {
     let len = text.len();

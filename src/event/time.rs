@@ -1,7 +1,8 @@
 //! Text of points and spans of time: RFC 3339 for timestamps, `1h30m` for durations.
 //!
 //! Writing is done by hand, because every result carries a timestamp: calendar arithmetic on plain integers into a
-//! buffer on the stack costs a tenth of a general formatter. Reading goes through jiff, which knows the rules for offsets.
+//! buffer on the stack costs a tenth of a general formatter. Reading goes through jiff, which knows the rules for
+//! offsets.
 
 /// Nanoseconds in a second.
 pub const SECOND_NS: i64 = 1_000_000_000;
@@ -11,7 +12,8 @@ const LONGEST: usize = 30;
 
 const DAY_NS: i64 = 86_400 * SECOND_NS;
 
-/// Appends the time `ns` after the epoch as RFC 3339 in UTC, with 3, 6 or 9 digits behind the second, as few as are exact.
+/// Appends the time `ns` after the epoch as RFC 3339 in UTC, with 3, 6 or 9 digits behind the second, as few as are
+/// exact.
 ///
 /// ```
 /// let mut out = Vec::new();
@@ -80,8 +82,8 @@ fn put_triple(buffer: &mut [u8; LONGEST], at: usize, number: u32) {
 
 /// Year, month and day of the day that lies `days` after the epoch.
 ///
-/// Years are counted from the first of March, so that the leap day is a year's last, and in eras of 400 years, which all have
-/// the same 146,097 days (Howard Hinnant, "chrono-compatible low-level date algorithms").
+/// Years are counted from the first of March, so that the leap day is a year's last, and in eras of 400 years, which
+/// all have the same 146,097 days (Howard Hinnant, "chrono-compatible low-level date algorithms").
 fn civil(days: i64) -> (u32, u32, u32) {
     // 719,468 days lie between 0000-03-01 and the epoch; the sum is positive for every i64 of nanoseconds.
     let days = (days + 719_468) as u32;

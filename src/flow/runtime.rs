@@ -3,9 +3,9 @@
 //! A run is in one of three phases, and only moves forward:
 //!
 //! - *running*;
-//! - *ending*: someone asked for it ([`Running::stop`]) or a stage failed. Stages that take items from outside take what
-//!   has come so far and end; the others end by themselves, each after those in front of it, so everything that has
-//!   entered is still handled;
+//! - *ending*: someone asked for it ([`Running::stop`]) or a stage failed. Stages that take items from outside take
+//!   what has come so far and end; the others end by themselves, each after those in front of it, so everything that
+//!   has entered is still handled;
 //! - *given up*: the deadline passed. Every worker leaves its loop after the duty cycle that it is in.
 //!
 //! A run that nobody stops ends when all inputs are closed. A thread can't be killed: a worker that doesn't come

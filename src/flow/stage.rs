@@ -42,7 +42,8 @@ pub trait Stage: Send {
 
     /// Called once, when the stage will not be stepped again: after it was done, after it failed, or when the run was
     /// given up at its deadline. It reports what its rings leave behind ([`FanIn::close`](super::FanIn::close),
-    /// [`OutPort::close`](super::OutPort::close)). The stage is dropped right after, which closes its ends of the rings.
+    /// [`OutPort::close`](super::OutPort::close)). The stage is dropped right after, which closes its ends of the
+    /// rings.
     fn close(&mut self, leftovers: &mut Leftovers) {
         let _ = leftovers;
     }

@@ -266,6 +266,7 @@ pub(super) fn work(
             }
         }
         cycles += 1;
+        // Relaxed: as above.
         pulse.cycles.store(cycles, Ordering::Relaxed);
         if !going {
             return;

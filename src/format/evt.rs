@@ -1,7 +1,7 @@
 //! The `.evt` form: one event a line, `Type { field: value, .. }` or `Type(value, ..)`.
 //!
-//! Written by hand because every line of input passes here: a line whose type and field order are those of the line before
-//! is compared, not looked up, and its short values go into the row without an allocation.
+//! Written by hand because every line of input passes here: a line whose type and field order are those of the line
+//! before is compared, not looked up, and its short values go into the row without an allocation.
 
 use std::borrow::Cow;
 

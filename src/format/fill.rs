@@ -93,8 +93,8 @@ impl<'a> Filler<'a> {
         known.filter(|_| self.ty.shape.declared).map(|known| &known.ty)
     }
 
-    /// Puts `value`, which was built if `field.keep`, where it belongs. `name` is asked for only where the shape does not
-    /// know the field.
+    /// Puts `value`, which was built if `field.keep`, where it belongs. `name` is asked for only where the shape does
+    /// not know the field.
     #[inline]
     pub(super) fn put<'n>(
         &mut self,

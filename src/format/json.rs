@@ -1,9 +1,9 @@
 //! The JSON form of an event: `{"event_type": .., "@timestamp": .., "data": {..}}`, or with the fields beside the type.
 //!
-//! The type and the time may stand anywhere in an object, under several names, and whether a key is one of them or a field
-//! can depend on keys behind it. Lines of one input nearly always look alike, so a line is first read as the last one
-//! was (its *envelope*), straight into the row. Where that guess turns out wrong, the envelope is looked up and
-//! the line is read again.
+//! The type and the time may stand anywhere in an object, under several names, and whether a key is one of them or a
+//! field can depend on keys behind it. Lines of one input nearly always look alike, so a line is first read as the
+//! last one was (its *envelope*), straight into the row. Where that guess turns out wrong, the envelope is looked up
+//! and the line is read again.
 
 use std::borrow::Cow;
 use std::fmt;

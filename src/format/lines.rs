@@ -1,8 +1,8 @@
 //! Lines out of a `Read`, through one buffer that no input can make grow beyond a bound.
 //!
-//! One call of `fill` is one read, so that a pipe is read as it is written. A line longer than the bound is reported once,
-//! as soon as that is known, and passed over: its bytes are dropped as they come. Text is checked to be UTF-8 a block at a
-//! time, which costs a fraction of checking line by line.
+//! One call of `fill` is one read, so that a pipe is read as it is written. A line longer than the bound is reported
+//! once, as soon as that is known, and passed over: its bytes are dropped as they come. Text is checked to be UTF-8 a
+//! block at a time, which costs a fraction of checking line by line.
 #![allow(unsafe_code)] // one unchecked conversion of what was checked before: see `text`
 
 use std::io::{self, ErrorKind, Read};
@@ -135,8 +135,8 @@ impl<R: Read> Lines<R> {
     #[inline]
     pub(super) fn text(&self, bytes: Range<usize>) -> &str {
         let valid = &self.buffer[self.valid.clone()];
-        // SAFETY: `check` alone makes `valid` longer, by what it has found to be UTF-8. Whatever moves or overwrites these bytes
-        // empties it: `fill` where it moves them; elsewhere it writes behind `end`, and `valid.end <= end`.
+        // SAFETY: `check` alone makes `valid` longer, by what it has found to be UTF-8. Whatever moves or overwrites
+        // these bytes empties it: `fill` where it moves them; elsewhere it writes behind `end`, and `valid.end <= end`.
         let valid = unsafe { std::str::from_utf8_unchecked(valid) };
         &valid[bytes.start - self.valid.start..bytes.end - self.valid.start]
     }
@@ -156,8 +156,8 @@ impl<R: Read> Lines<R> {
         self.valid = start..start + valid;
     }
 
-    /// Reads once. 0: the input has ended. Where the buffer is full of whole records it reads nothing and returns how many
-    /// bytes are waiting.
+    /// Reads once. 0: the input has ended. Where the buffer is full of whole records it reads nothing and returns how
+    /// many bytes are waiting.
     pub(super) fn fill(&mut self) -> io::Result<usize> {
         if self.start == self.end {
             self.start = 0;
@@ -290,8 +290,8 @@ impl<R: Read> Lines<R> {
         (self.end - self.start > self.max_record_bytes).then(|| self.too_long())
     }
 
-    /// Starts passing over the record at `start`. What is dropped at once is as long as the bound, however much has been
-    /// read, so that the rest does not depend on that: inside quotes it begins at the next newline.
+    /// Starts passing over the record at `start`. What is dropped at once is as long as the bound, however much has
+    /// been read, so that the rest does not depend on that: inside quotes it begins at the next newline.
     #[cold]
     fn too_long(&mut self) -> Record {
         let bytes = self.start..self.start + self.max_record_bytes + 1;

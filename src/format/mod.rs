@@ -1,9 +1,9 @@
 //! Bytes to rows and rows to bytes: event files (`.evt`, `.jsonl`, `.csv`) in, results as JSON lines out.
 //!
-//! An [`EventSource`] takes bytes from a `Read` and parses line after line into a row that its caller owns. Which fields
-//! are kept, and in which slots, the [`InputTypes`] say. A line that is wrong becomes a [`BadInput`] with its line and
-//! column, and the source goes on with the next one. A [`ResultWriter`] prints rows. Nothing here grows with the length
-//! of the input.
+//! An [`EventSource`] takes bytes from a `Read` and parses line after line into a row that its caller owns. Which
+//! fields are kept, and in which slots, the [`InputTypes`] say. A line that is wrong becomes a [`BadInput`] with its
+//! line and column, and the source goes on with the next one. A [`ResultWriter`] prints rows. Nothing here grows with
+//! the length of the input.
 //!
 //! ```
 //! use varpin::event::{FieldType, Row, Shape, ShapeField, Value};

@@ -1,7 +1,8 @@
 //! Numbers by their text: `-?digits`, optionally `.digits`, optionally an exponent. Anything else is a word.
 //!
-//! Small decimal fractions need no general algorithm: where the digits fit into 53 bits and the power of ten is one that a
-//! float holds exactly, one multiplication or division of two exact floats is rounded correctly by itself (Clinger).
+//! Small decimal fractions need no general algorithm: where the digits fit into 53 bits and the power of ten is one
+//! that a float holds exactly, one multiplication or division of two exact floats is rounded correctly by itself
+//! (Clinger).
 
 use crate::event::Value;
 

@@ -141,8 +141,8 @@ impl<R: Read> EventSource<R> {
         self.lines.fill()
     }
 
-    /// Parses the next event that has been read completely into `row`; None if there is none. After bad input it goes on
-    /// with the next line, and what `row` holds is unspecified.
+    /// Parses the next event that has been read completely into `row`; None if there is none. After bad input it goes
+    /// on with the next line, and what `row` holds is unspecified.
     pub fn next(&mut self, row: &mut Row) -> Result<Option<()>, BadInput> {
         while let Some(record) = self.lines.next() {
             if self.parse(record, row)? {

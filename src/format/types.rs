@@ -90,8 +90,8 @@ pub(super) struct TypeState {
     positional: Vec<u16>,
     /// By place: the name of the field there.
     names: Vec<Remembered<REMEMBERED_NAME>>,
-    /// By place: the text between the value before and the value of the field there, such as `, name: `; before the first
-    /// value all that stands there from the name of the type on.
+    /// By place: the text between the value before and the value of the field there, such as `, name: `; before the
+    /// first value all that stands there from the name of the type on.
     leads: Vec<Remembered<REMEMBERED_LEAD>>,
     /// All fields of the event that is being read, where the shape wants them.
     pub(super) all: Map,

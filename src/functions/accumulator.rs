@@ -1,8 +1,8 @@
 //! What an aggregate remembers of the rows it has seen: a few words for most, all values for quantiles, `collect` and
 //! `count_distinct`.
 //!
-//! Every aggregate skips null and no value. What is left of a window without any is 0 for counts and sums, an empty array for
-//! `collect`, else null.
+//! Every aggregate skips null and no value. What is left of a window without any is 0 for counts and sums, an empty
+//! array for `collect`, else null.
 
 use std::cell::RefCell;
 use std::cmp::Ordering;
@@ -172,8 +172,8 @@ impl Accumulator {
         }
     }
 
-    /// Takes what another accumulator of the same kind has seen, as if its rows had come behind those seen here. (The moving average
-    /// cannot: it takes the other's average as one more value.)
+    /// Takes what another accumulator of the same kind has seen, as if its rows had come behind those seen here. (The
+    /// moving average cannot: it takes the other's average as one more value.)
     pub fn merge(&mut self, later: &Self) {
         match (&mut self.state, &later.state) {
             (State::Count(count), State::Count(later)) => *count += later,

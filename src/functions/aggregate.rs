@@ -96,7 +96,8 @@ impl Aggregate {
         }
     }
 
-    /// Whether its second argument is a constant, which [`Aggregate::check_param`] checks and [`Accumulator::new`] takes.
+    /// Whether its second argument is a constant, which [`Aggregate::check_param`] checks and [`Accumulator::new`]
+    /// takes.
     ///
     /// [`Accumulator::new`]: super::Accumulator::new
     pub fn takes_param(self) -> bool {

@@ -166,8 +166,8 @@ impl Builtin {
             .expect("TABLE has every function; tests/functions.rs looks each up")
     }
 
-    /// Applies it to `args`. A number of arguments outside [`Builtin::arity`] gives no value; programs with one are refused at
-    /// load. `print` only gives its argument back: who calls it does the printing.
+    /// Applies it to `args`. A number of arguments outside [`Builtin::arity`] gives no value; programs with one are
+    /// refused at load. `print` only gives its argument back: who calls it does the printing.
     pub fn call(self, args: &[Value], env: &CallEnv) -> Value {
         if !matches!(self, Self::Coalesce | Self::IfNull) && args.iter().any(Value::is_missing) {
             return Value::Missing;

@@ -7,10 +7,12 @@ use crate::event::{Map, Value};
 
 use super::{Accumulator, Aggregate};
 
-/// The most items that a function puts into an array; with more there is no value. `range(10 ** 12)` must not take all memory.
+/// The most items that a function puts into an array; with more there is no value. `range(10 ** 12)` must not take
+/// all memory.
 pub const MAX_ITEMS: usize = 1 << 20;
 
-/// The array `[start, start + 1, ..]` up to, not including, `end`; empty where `end` is not greater. No value with more than
+/// The array `[start, start + 1, ..]` up to, not including, `end`; empty where `end` is not greater. No value with
+/// more than
 /// [`MAX_ITEMS`].
 pub fn range(start: i64, end: i64) -> Value {
     if start >= end {

@@ -65,8 +65,8 @@ pub(super) fn max(values: &[Value]) -> Value {
     extreme(values, Aggregate::Max, Ordering::Greater)
 }
 
-/// The extreme of two or more values of one ordered type, or of one array by the rules of `aggregate`. The first of equals. NaN
-/// counts only where there is nothing else.
+/// The extreme of two or more values of one ordered type, or of one array by the rules of `aggregate`. The first of
+/// equals. NaN counts only where there is nothing else.
 fn extreme(values: &[Value], aggregate: Aggregate, better: Ordering) -> Value {
     let mut best = match values {
         [Value::Array(values)] => return Accumulator::over(aggregate, values),

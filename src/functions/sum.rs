@@ -1,7 +1,8 @@
 //! An exact sum of ints beside a compensated sum of floats.
 //!
-//! Ints are added as i128, which 2^64 of them cannot overflow, so that only the total decides whether the sum is an int. For floats,
-//! Neumaier's variant of Kahan's algorithm keeps what each addition rounds away: 1e16 + 1.0 + 1.0 - 1e16 is 2.0.
+//! Ints are added as i128, which 2^64 of them cannot overflow, so that only the total decides whether the sum is an
+//! int. For floats, Neumaier's variant of Kahan's algorithm keeps what each addition rounds away: 1e16 + 1.0 + 1.0 -
+//! 1e16 is 2.0.
 
 use crate::event::Value;
 

@@ -102,8 +102,8 @@ fn append_all(values: &[Value], separator: &str) -> Value {
     Value::from(all.as_str())
 }
 
-/// `len` characters from `start` on (all without it), as far as they are there. A negative start counts from the end, a negative
-/// length has no meaning.
+/// `len` characters from `start` on (all without it), as far as they are there. A negative start counts from the end,
+/// a negative length has no meaning.
 pub(super) fn substr(x: &Value, start: &Value, len: Option<&Value>) -> Value {
     let (Value::Str(text), Value::Int(start)) = (x, start) else {
         return Value::Missing;
@@ -129,8 +129,8 @@ fn skip_chars(text: &str, count: usize) -> &str {
     text.char_indices().nth(count).map_or("", |(at, _)| &text[at..])
 }
 
-/// `template` with each `{}` replaced by the text of the next of `parts`. A `{}` without a part stays; parts without a `{}` are
-/// not used.
+/// `template` with each `{}` replaced by the text of the next of `parts`. A `{}` without a part stays; parts without
+/// a `{}` are not used.
 pub(super) fn format(template: &Value, parts: &[Value]) -> Value {
     let Value::Str(template) = template else {
         return Value::Missing;

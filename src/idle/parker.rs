@@ -73,7 +73,7 @@ impl Parker {
         // Relaxed: who sleeps was published by the sleeper's lock, and the fence below orders this swap before the
         // caller's reads of its rings.
         self.shared.announced.swap(true, Ordering::Relaxed);
-        // Pairs with the fence in `Waker::wake`: either that waker's load sees the store above, or the ring
+        // SeqCst: pairs with the fence in `Waker::wake`; either that waker's load sees the store above, or the ring
         // reads that follow here see what it published.
         fence(Ordering::SeqCst);
     }
@@ -107,8 +107,8 @@ impl Waker {
     /// Wakes the parker if it sleeps or is about to. To be called after publishing what it waits for.
     #[inline]
     pub fn wake(&self) {
-        // Pairs with the fence in `Parker::announce`: either the load below sees the announcement, or the sleeper's
-        // look at its rings sees what the caller has published before this call.
+        // SeqCst: pairs with the fence in `Parker::announce`; either the load below sees the announcement, or the
+        // sleeper's look at its rings sees what the caller has published before this call.
         fence(Ordering::SeqCst);
         // Relaxed: the fence orders it; the value is only a hint for whether to take the slow path.
         if self.shared.announced.load(Ordering::Relaxed) {

@@ -1,5 +1,5 @@
-//! `.aggregate(..)`: one row from the rows of a window (or from each group of them): first every row goes into accumulators,
-//! then the items are computed from their results.
+//! `.aggregate(..)`: one row from the rows of a window (or from each group of them): first every row goes into
+//! accumulators, then the items are computed from their results.
 //!
 //! Accumulators see rows with their own times; all that comes after sees the time of the window's result (D5).
 

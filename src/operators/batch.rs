@@ -5,7 +5,8 @@ use crate::event::{Row, Value};
 use super::env::Env;
 use super::error::Fault;
 
-/// Rows, and the key of each where `.partition_by` stands behind the window; else all have the window's key, and `keys` is empty.
+/// Rows, and the key of each where `.partition_by` stands behind the window; else all have the window's key, and
+/// `keys` is empty.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     pub(super) rows: Vec<Row>,

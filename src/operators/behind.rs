@@ -116,7 +116,8 @@ impl Behind {
         })
     }
 
-    /// Keeps rows although they could be folded: where windows must be able to take rows out again, or to merge in order.
+    /// Keeps rows although they could be folded: where windows must be able to take rows out again, or to merge in
+    /// order.
     pub(super) fn keep_rows(&mut self) {
         self.folding = false;
         self.values_kept = 0;
@@ -227,7 +228,8 @@ impl Behind {
         self.send(first, window.cause, env, out)
     }
 
-    /// Sends `rows` through the operators; they stay in their window. An aggregate that comes first needs no copies of them.
+    /// Sends `rows` through the operators; they stay in their window. An aggregate that comes first needs no copies
+    /// of them.
     pub(super) fn close_with<'a>(
         &mut self,
         rows: impl Iterator<Item = &'a Row>,

@@ -1,5 +1,5 @@
-//! The operators in front of a window, one row at a time. A row passes them by reference; only an operator that makes a new
-//! row makes one.
+//! The operators in front of a window, one row at a time. A row passes them by reference; only an operator that makes
+//! a new row makes one.
 
 use crate::event::Row;
 use crate::vpl::plan::{OpPlan, Plan, StreamPlan};

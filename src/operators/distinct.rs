@@ -1,5 +1,6 @@
-//! `.distinct(e)`: the first row of each value: per key, and behind a window, of each window. Without a window everything is
-//! remembered, up to a bound. Values are compared as keys are: numbers by value, no value like null (D16).
+//! `.distinct(e)`: the first row of each value: per key, and behind a window, of each window. Without a window
+//! everything is remembered, up to a bound. Values are compared as keys are: numbers by value, no value like null
+//! (D16).
 
 use hashbrown::HashTable;
 

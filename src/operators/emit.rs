@@ -4,8 +4,8 @@ use crate::event::Row;
 
 /// Takes the rows that leave a stream. Any `FnMut(&Row)` is one.
 ///
-/// A row has the stream's layout, its rank, and the sequence number (and stamp) of the row that caused it. Its `lane` says which
-/// result of the plan it is.
+/// A row has the stream's layout, its rank, and the sequence number (and stamp) of the row that caused it. Its `lane`
+/// says which result of the plan it is.
 pub trait Emit {
     /// Takes a row; copies it if it is to stay.
     fn emit(&mut self, row: &Row);

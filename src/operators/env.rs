@@ -1,5 +1,5 @@
-//! What the streams of one context share while they run: `var`s, the stack of locals, the key and the window at hand, and
-//! the log. One thread owns it, and lends it to one stream at a time.
+//! What the streams of one context share while they run: `var`s, the stack of locals, the key and the window at hand,
+//! and the log. One thread owns it, and lends it to one stream at a time.
 
 use std::fmt;
 
@@ -31,8 +31,8 @@ pub type LogSink = Box<dyn FnMut(LogLine) + Send>;
 
 /// The surroundings of a context's streams.
 pub struct Env {
-    /// No event's time moves a watermark beyond this; `i64::MAX` where nothing holds it back. A merge of rings sets it to
-    /// the least that its rings have reached.
+    /// No event's time moves a watermark beyond this; `i64::MAX` where nothing holds it back. A merge of rings sets
+    /// it to the least that its rings have reached.
     pub time_limit_ns: i64,
     /// The clock, live; `None` in replay, where `now()` is the time of the event.
     pub clock_ns: Option<i64>,
@@ -74,7 +74,8 @@ impl Env {
     /// Evaluates the plan's globals, in order.
     pub fn new(plan: &Plan, limits: &Limits) -> Result<Self, CompileError> {
         let mut env = Self { limits: *limits, ..Self::bare() };
-        // A later value may call a function that reads an earlier one, so functions see the globals as they are by then.
+        // A later value may call a function that reads an earlier one, so functions see the globals as they are by
+        // then.
         let compiler = Compiler::for_globals(plan);
         let nothing = Row::new(0, 0, 0);
         for global in &plan.globals {

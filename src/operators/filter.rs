@@ -1,5 +1,5 @@
-//! `.where`, `.having`, `.filter`: keeps a row exactly when the condition is true of it. What follows `.aggregate` is a filter
-//! like any other, so `.having` needs no code of its own.
+//! `.where`, `.having`, `.filter`: keeps a row exactly when the condition is true of it. What follows `.aggregate` is
+//! a filter like any other, so `.having` needs no code of its own.
 
 use crate::event::Row;
 use crate::vpl::plan;

@@ -1,8 +1,9 @@
 //! `join` and its siblings: a new event meets every event of the other sides that is not yet forgotten (D23 to D25).
 //!
-//! Each side keeps its events in buckets by the hash of what they are compared by, one set of buckets for each equality of
-//! `.on`. A new event is bound to its side; then the other sides are bound in order, each from the bucket that an equality with a
-//! bound side leads to. Hashes only lead there: `==` decides, so null, NaN and no value behave as they do everywhere.
+//! Each side keeps its events in buckets by the hash of what they are compared by, one set of buckets for each
+//! equality of `.on`. A new event is bound to its side; then the other sides are bound in order, each from the bucket
+//! that an equality with a bound side leads to. Hashes only lead there: `==` decides, so null, NaN and no value
+//! behave as they do everywhere.
 //!
 //! A heap by time says what is forgotten next. In the outer joins an event that met nobody comes out then, with nulls.
 
@@ -249,7 +250,8 @@ impl Join {
         }
     }
 
-    /// An equality between `side` and a side that is bound: the place of its values on `side`, and the value there is to find.
+    /// An equality between `side` and a side that is bound: the place of its values on `side`, and the value there is
+    /// to find.
     fn leads_to(&self, side: usize, bound: &[Option<usize>]) -> Option<(usize, &Value)> {
         let ends = self.equalities.iter().flat_map(|[a, b]| [(*a, *b), (*b, *a)]);
         let mut ends = ends.filter(|(mine, _)| mine.0 == side);

@@ -1,5 +1,5 @@
-//! State per key. A key whose state is idle (nothing open, nothing to remember) may be forgotten; that happens in sweeps, when
-//! the table would have to grow, so that known keys cost one look-up and no allocation.
+//! State per key. A key whose state is idle (nothing open, nothing to remember) may be forgotten; that happens in
+//! sweeps, when the table would have to grow, so that known keys cost one look-up and no allocation.
 
 use hashbrown::HashTable;
 

@@ -1,7 +1,8 @@
 //! What streams do to events: one operator per file.
 //!
-//! A stream runs row by row up to its window, and behind it window by window: [`StreamRuntime`] holds both halves. Everything here
-//! is resolved beforehand (see [`plan`](crate::vpl::plan)), belongs to one thread, and knows neither threads nor rings.
+//! A stream runs row by row up to its window, and behind it window by window: [`StreamRuntime`] holds both halves.
+//! Everything here is resolved beforehand (see [`plan`](crate::vpl::plan)), belongs to one thread, and knows neither
+//! threads nor rings.
 
 mod aggregate;
 mod batch;

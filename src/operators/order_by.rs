@@ -46,7 +46,8 @@ impl OrderBy {
         };
         self.order.clear();
         self.order.extend(0..batch.rows.len());
-        // Equal rows stay in order of arrival, as their places say, so an unstable sort will do, which allocates nothing.
+        // Equal rows stay in order of arrival, as their places say, so an unstable sort will do, which allocates
+        // nothing.
         self.order.sort_unstable_by(|a, b| compare(a, b).then(a.cmp(b)));
         batch.permute(&mut self.order);
         self.values.clear();

@@ -1,5 +1,5 @@
-//! `.process(f(x))`: calls a function for its effect. Each `emit T(..)` that it comes to is a row, in order; the value of the
-//! call is dropped.
+//! `.process(f(x))`: calls a function for its effect. Each `emit T(..)` that it comes to is a row, in order; the
+//! value of the call is dropped.
 
 use crate::event::Row;
 use crate::vpl::plan::{self, EmitTypePlan};
@@ -27,7 +27,8 @@ impl Process {
         Ok(Self { call: compiler.with_emits(Emits { types, rank, slots }).expr(call)? })
     }
 
-    /// Calls the function on `row`: what it emits is appended to the environment's `emitted`. Nothing is, where it fails.
+    /// Calls the function on `row`: what it emits is appended to the environment's `emitted`. Nothing is, where it
+    /// fails.
     pub(super) fn run(&self, row: &Row, env: &mut Env) -> Result<(), Fault> {
         let before = env.emitted.len();
         let result = self.call.eval(row, env);

@@ -1,4 +1,5 @@
-//! `.select`, `.emit`, `.map(x => {..})`: a new row with the given fields. A field whose expression has no value stays empty.
+//! `.select`, `.emit`, `.map(x => {..})`: a new row with the given fields. A field whose expression has no value
+//! stays empty.
 
 use crate::event::{INLINE_FIELDS, Row, Value};
 use crate::vpl::plan;

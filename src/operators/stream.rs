@@ -1,8 +1,9 @@
 //! A stream at run time: source, chain, window, and what is behind the window.
 //!
-//! On an event the watermark moves first; what it closes is emitted; then the event is processed (D3). The watermark is the
-//! largest time seen (but no more than `Env::time_limit_ns`) less `out_of_order`, and counts every event that reaches the stream, also one
-//! that a filter then drops (D1). A stream in which nothing depends on it does not keep one.
+//! On an event the watermark moves first; what it closes is emitted; then the event is processed (D3). The watermark
+//! is the largest time seen (but no more than `Env::time_limit_ns`) less `out_of_order`, and counts every event that
+//! reaches the stream, also one that a filter then drops (D1). A stream in which nothing depends on it does not keep
+//! one.
 
 use crate::event::Row;
 use crate::vpl::plan::{InputPlan, Plan, SourcePlan};
@@ -135,8 +136,8 @@ impl StreamRuntime {
         self.mark.rank
     }
 
-    /// The first input that takes the name with this index. An event is to be given to a stream once, at this input: where other
-    /// inputs take the same name, the stream sees to them itself.
+    /// The first input that takes the name with this index. An event is to be given to a stream once, at this input:
+    /// where other inputs take the same name, the stream sees to them itself.
     pub fn input_of(&self, name: usize) -> Option<usize> {
         match &self.source {
             Source::Inputs(inputs) => inputs.iter().position(|input| input.name == name),
@@ -165,8 +166,8 @@ impl StreamRuntime {
         }
     }
 
-    /// Moves the watermark as an event of the time `now_ns` would, live: closes what has been waiting for it. What comes out
-    /// carries the sequence number `seq`.
+    /// Moves the watermark as an event of the time `now_ns` would, live: closes what has been waiting for it. What
+    /// comes out carries the sequence number `seq`.
     pub fn on_clock(
         &mut self,
         now_ns: i64,

@@ -1,7 +1,9 @@
-//! The plan: a program resolved. Names have become indices, fields slots, literals values; nothing is looked up by name any more.
+//! The plan: a program resolved. Names have become indices, fields slots, literals values; nothing is looked up by
+//! name any more.
 //!
-//! A plan is a plain value: it knows no thread and no ring, and printing it explains a run before anything starts. Streams stand
-//! in topological order, ties by order of declaration; a stream's *rank* is its place in that order plus one (inputs have rank 0).
+//! A plan is a plain value: it knows no thread and no ring, and printing it explains a run before anything starts.
+//! Streams stand in topological order, ties by order of declaration; a stream's *rank* is its place in that order
+//! plus one (inputs have rank 0).
 
 use crate::event::{Shape, Value};
 use crate::functions::{Aggregate, Builtin};
@@ -125,8 +127,8 @@ pub struct StreamPlan {
     pub allowed_lateness_ns: i64,
     /// The layout of the rows that leave it.
     pub shape: usize,
-    /// How its rows are printed, where they are results; empty where they are none. A row's `lane` says which of them it is:
-    /// always 0, but for `.process`, where it is the place of the emitted type.
+    /// How its rows are printed, where they are results; empty where they are none. A row's `lane` says which of them
+    /// it is: always 0, but for `.process`, where it is the place of the emitted type.
     pub results: Vec<ResultPlan>,
     /// The names that its rows feed: its own, and that of `.emit as`. Only names that somebody consumes.
     pub feeds: Vec<FeedPlan>,
@@ -201,7 +203,8 @@ pub struct InputPlan {
     pub name: usize,
     /// The condition at the source, over the name's layout.
     pub filter: Option<Expr>,
-    /// How the name's rows become rows of the stream's first layout; `None` where they agree as they are, and in a join.
+    /// How the name's rows become rows of the stream's first layout; `None` where they agree as they are, and in a
+    /// join.
     pub remap: Option<Remap>,
 }
 
@@ -223,7 +226,8 @@ pub struct JoinPlan {
 /// A window.
 #[derive(Clone, Debug, PartialEq)]
 pub enum WindowPlan {
-    /// Aligned to the epoch, `[start, start + size)`, starting at every multiple of `slide` (the size itself where it tumbles).
+    /// Aligned to the epoch, `[start, start + size)`, starting at every multiple of `slide` (the size itself where it
+    /// tumbles).
     Time {
         /// Length in nanoseconds.
         size_ns: i64,
@@ -263,7 +267,8 @@ pub enum OpPlan {
         /// Slots of the new row: at least the fields; more where the name has fields from elsewhere.
         slots: u16,
     },
-    /// `.map(x => e)` where `e` is no map literal: the value (a map) becomes the row's `rest`, and known fields are taken from it.
+    /// `.map(x => e)` where `e` is no map literal: the value (a map) becomes the row's `rest`, and known fields are
+    /// taken from it.
     Replace {
         /// The map.
         value: Expr,
@@ -276,8 +281,8 @@ pub enum OpPlan {
     },
     /// `.partition_by(e)`: the key of the operators after it.
     ///
-    /// Behind a window it comes as `group_by` of the aggregate after it; where no aggregate follows, it stands here and just sets
-    /// the key of each row.
+    /// Behind a window it comes as `group_by` of the aggregate after it; where no aggregate follows, it stands here
+    /// and just sets the key of each row.
     PartitionBy(Expr),
     /// `.aggregate(..)`, behind a window. With `group_by`, one row per group, keys ascending.
     Aggregate(AggregatePlan),
@@ -293,7 +298,8 @@ pub enum OpPlan {
     Process {
         /// The call.
         call: Expr,
-        /// For each type that the function emits: the name of the type, and the slots of its fields in the stream's layout.
+        /// For each type that the function emits: the name of the type, and the slots of its fields in the stream's
+        /// layout.
         emits: Vec<EmitTypePlan>,
     },
 }
@@ -323,7 +329,8 @@ pub struct EmitTypePlan {
 pub struct AggregatePlan {
     /// The aggregates that the items need.
     pub accumulators: Vec<AccumulatorPlan>,
-    /// Name and value of each item; values speak of accumulators by [`Expr::Aggregate`]. An item without a value is null.
+    /// Name and value of each item; values speak of accumulators by [`Expr::Aggregate`]. An item without a value is
+    /// null.
     pub fields: Vec<(String, Expr)>,
     /// `.partition_by` behind the window.
     pub group_by: Option<Expr>,
@@ -412,7 +419,8 @@ pub enum Expr {
         /// The slot that holds all of them already.
         rest: Option<u16>,
     },
-    /// The first, unless it has no value; then the second: a field of an undeclared event that hides a name of the program.
+    /// The first, unless it has no value; then the second: a field of an undeclared event that hides a name of the
+    /// program.
     OrElse(Box<Expr>, Box<Expr>),
     /// `timestamp`: the event's time.
     Time,

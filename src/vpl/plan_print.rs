@@ -1,4 +1,5 @@
-//! A plan in words: expressions and operators with the names that the program gave them, for people who want to know what runs.
+//! A plan in words: expressions and operators with the names that the program gave them, for people who want to know
+//! what runs.
 //!
 //! The text is no VPL: slots, keys and rows have been resolved, and parentheses stand wherever two operators meet.
 

@@ -1,4 +1,5 @@
-//! A plan for graphviz: `varpin plan --format dot p.vpl | dot -Tsvg`. Contexts are boxes around their streams; bold edges are rings.
+//! A plan for graphviz: `varpin plan --format dot p.vpl | dot -Tsvg`. Contexts are boxes around their streams; bold
+//! edges are rings.
 
 use std::fmt::Write;
 

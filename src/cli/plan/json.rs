@@ -1,9 +1,10 @@
 //! A plan for programs.
 //!
-//! One object: `threaded`, `order`, `contexts` (name, cores, implicit, idle, capacity, when_full; null where the program leaves the choice),
-//! `stages` (name, context, streams), `rings` (from, to: names of stages, `input` and `output`; names: what goes over it) and `streams` in the
-//! order in which they run (name, rank, context, from, operators as verb and text, results as type and fields with null for all
-//! fields, feeds, order_dependence with null where the order of rings does not matter).
+//! One object: `threaded`, `order`, `contexts` (name, cores, implicit, idle, capacity, when_full; null where the
+//! program leaves the choice), `stages` (name, context, streams), `rings` (from, to: names of stages, `input` and
+//! `output`; names: what goes over it) and `streams` in the order in which they run (name, rank, context, from,
+//! operators as verb and text, results as type and fields with null for all fields, feeds, order_dependence with null
+//! where the order of rings does not matter).
 
 use serde::Serialize;
 use varpin::context::From;

@@ -197,8 +197,8 @@ impl<T> InputRings<T> {
 
 /// Where results leave a graph: polled on the embedder's own thread.
 ///
-/// A ring to an output that isn't polled runs full, and then the stages before it stand still; nothing is lost. Dropping
-/// the output ends those stages that have nobody else to send to.
+/// A ring to an output that isn't polled runs full, and then the stages before it stand still; nothing is lost.
+/// Dropping the output ends those stages that have nobody else to send to.
 pub struct Output<T> {
     handover: Handover<FanIn<Envelope<T>>>,
 }

@@ -1,5 +1,5 @@
-//! Functions of the program: statements over a frame of locals. A call is bounded twice, by how deep it nests and by how many
-//! steps it takes, so that no program can hang a thread or overflow its stack.
+//! Functions of the program: statements over a frame of locals. A call is bounded twice, by how deep it nests and by
+//! how many steps it takes, so that no program can hang a thread or overflow its stack.
 
 use crate::event::{Row, Value};
 
@@ -9,8 +9,8 @@ use super::collections;
 use super::compile::TimeOf;
 use super::node::Node;
 
-/// How many levels of statements and expressions may be under way on the thread's own stack, over all calls. A level takes
-/// some hundred bytes, so this stays far below the 2 MiB that a thread has by default.
+/// How many levels of statements and expressions may be under way on the thread's own stack, over all calls. A level
+/// takes some hundred bytes, so this stays far below the 2 MiB that a thread has by default.
 const MAX_NESTING: usize = 2_000;
 
 /// The functions that an expression can call.

@@ -1,6 +1,7 @@
 //! From the plan's expressions to nodes: constants put in and folded, frequent forms recognised.
 //!
-//! Only what is constant through and through is folded, and by the code that would run it, so folding cannot change a value.
+//! Only what is constant through and through is folded, and by the code that would run it, so folding cannot change a
+//! value.
 
 use std::cell::OnceCell;
 use std::sync::Arc;

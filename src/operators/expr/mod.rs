@@ -1,7 +1,7 @@
 //! Expressions, compiled: names have become slots, `let` and `const` constants, the frequent forms nodes of their own.
 //!
-//! An expression is asked in one of two ways. `eval` makes a value. `passes` asks a condition, and runs through comparisons,
-//! `and`, `or` and `not` without making any value in between.
+//! An expression is asked in one of two ways. `eval` makes a value. `passes` asks a condition, and runs through
+//! comparisons, `and`, `or` and `not` without making any value in between.
 
 mod calls;
 mod collections;

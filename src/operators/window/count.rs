@@ -1,8 +1,8 @@
-//! `.window(10)`, `.window(10, sliding: 2)`: by number of rows per key, whatever their time. No watermark: a window closes on the row
-//! that fills it.
+//! `.window(10)`, `.window(10, sliding: 2)`: by number of rows per key, whatever their time. No watermark: a window
+//! closes on the row that fills it.
 //!
-//! A sliding window keeps its rows, and lets go of as many as it slides by whenever it is full. What is left at the end of
-//! the input comes out by (time of the key's last row, key) (D10, D11).
+//! A sliding window keeps its rows, and lets go of as many as it slides by whenever it is full. What is left at the
+//! end of the input comes out by (time of the key's last row, key) (D10, D11).
 
 use std::collections::VecDeque;
 

@@ -1,9 +1,9 @@
-//! Windows: which rows belong together, and when they are complete. What becomes of them then is not a window's business
-//! (see `behind`).
+//! Windows: which rows belong together, and when they are complete. What becomes of them then is not a window's
+//! business (see `behind`).
 //!
-//! The watermark closes windows of time and sessions; each kind keeps an index of what closes next, so that an event which closes
-//! nothing costs one comparison. Whatever closes at once comes out by (end, key ascending). A failure on the way out of one
-//! window doesn't keep the others from closing; the first is reported.
+//! The watermark closes windows of time and sessions; each kind keeps an index of what closes next, so that an event
+//! which closes nothing costs one comparison. Whatever closes at once comes out by (end, key ascending). A failure on
+//! the way out of one window doesn't keep the others from closing; the first is reported.
 
 mod count;
 mod first_event;
@@ -80,8 +80,8 @@ impl Windows {
                 Self::Sliding(SlidingCount::new(size, slide, partitioned, max_keys))
             }
             WindowPlan::Session { gap_ns } => {
-                // Sessions may become one where events come out of order. Accumulators merge, but for some aggregates only rows
-                // know which of two values came first.
+                // Sessions may become one where events come out of order. Accumulators merge, but for some aggregates
+                // only rows know which of two values came first.
                 if !behind.is_order_free() && (stream.out_of_order_ns > 0 || lateness_ns > 0) {
                     behind.keep_rows();
                 }

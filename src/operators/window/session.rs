@@ -1,8 +1,9 @@
 //! `.window(session: 5s)`: rows of a key that are never further apart than the gap (D9).
 //!
-//! A session closes when the watermark has passed its last row by more than the gap; it moves with every row, so what closes next is
-//! not kept exactly: a heap says when to *look* at a key, which is never too late. Where looking finds a session that has
-//! moved on, the key is put back for its new time; so a busy key is looked at about once per gap, not once per row.
+//! A session closes when the watermark has passed its last row by more than the gap; it moves with every row, so what
+//! closes next is not kept exactly: a heap says when to *look* at a key, which is never too late. Where looking finds
+//! a session that has moved on, the key is put back for its new time; so a busy key is looked at about once per gap,
+//! not once per row.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

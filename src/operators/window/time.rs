@@ -1,8 +1,9 @@
-//! `.window(5s)`, `.window(5s, sliding: 1s)`: windows aligned to the epoch, [start, start + size) at every multiple of the slide.
-//! One exists where it holds a row.
+//! `.window(5s)`, `.window(5s, sliding: 1s)`: windows aligned to the epoch, [start, start + size) at every multiple
+//! of the slide. One exists where it holds a row.
 //!
-//! Each key has its open windows in order; beside that stands, for each start at which any window is open, the list of keys that
-//! have one. The least start closes next, and the keys on its list, sorted, are the order in which its windows come out.
+//! Each key has its open windows in order; beside that stands, for each start at which any window is open, the list
+//! of keys that have one. The least start closes next, and the keys on its list, sorted, are the order in which its
+//! windows come out.
 
 use std::collections::VecDeque;
 

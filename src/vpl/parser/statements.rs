@@ -414,8 +414,10 @@ impl Parser<'_> {
             None
         };
         if self.peek() == Kind::Dot {
-            let error = Diagnostic::error(self.raw(0).span(), "a pattern has no operators")
-                .help("write `within 5s` and `partition by field` behind its steps, and parentheses around a guard that calls a method");
+            let error = Diagnostic::error(self.raw(0).span(), "a pattern has no operators").help(
+                "write `within 5s` and `partition by field` behind its steps, \
+                     and parentheses around a guard that calls a method",
+            );
             return Err(self.stop(error));
         }
         Ok(StatementKind::Pattern { name, steps, within, partition_by })

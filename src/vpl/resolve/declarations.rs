@@ -1,4 +1,5 @@
-//! What a program declares, apart from what its streams do: contexts, settings, event types, globals, functions, and the order of streams.
+//! What a program declares, apart from what its streams do: contexts, settings, event types, globals, functions, and
+//! the order of streams.
 
 use std::collections::HashMap;
 

@@ -132,7 +132,8 @@ impl Resolver<'_> {
             finding = finding.help(format!("did you mean `{near}`?"));
         } else if let Some(function) = &scope.function {
             finding = finding.help(format!(
-                "`{function}` sees its parameters, its locals and the program's let, var and const, not the event's fields"
+                "`{function}` sees its parameters, its locals and the program's let, var and const, \
+                 not the event's fields"
             ));
         }
         self.fail(finding)
@@ -214,8 +215,8 @@ impl Resolver<'_> {
         Expr::AllFields { fields, rest: self.plan.shapes[row.shape].rest }
     }
 
-    /// Makes rows of a layout keep all their fields: each in its slot where they are declared (they are returned), as a map
-    /// where they are not.
+    /// Makes rows of a layout keep all their fields: each in its slot where they are declared (they are returned), as
+    /// a map where they are not.
     pub(super) fn keep_all(&mut self, shape: usize) -> Vec<(String, u16)> {
         let shape = &mut self.plan.shapes[shape];
         if shape.declared {

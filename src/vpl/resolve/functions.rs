@@ -161,8 +161,8 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// The types that a resolved call can emit, in the order of their first `emit`, each with its fields in the order of
-    /// theirs: those of the called functions, and of all that they call.
+    /// The types that a resolved call can emit, in the order of their first `emit`, each with its fields in the order
+    /// of theirs: those of the called functions, and of all that they call.
     pub(super) fn emits_of(&self, call: &Expr) -> Vec<(String, Vec<String>)> {
         let mut types: Vec<(String, Vec<String>)> = Vec::new();
         let mut seen: HashSet<usize> = HashSet::new();
@@ -270,8 +270,8 @@ fn called(value: &Expr, calls: &mut Vec<usize>) {
     }
 }
 
-/// The types that the functions reachable from a call emit, by syntax: what the order of the streams needs before anything is
-/// resolved. It may name too many (a function that is named but not called), never too few.
+/// The types that the functions reachable from a call emit, by syntax: what the order of the streams needs before
+/// anything is resolved. It may name too many (a function that is named but not called), never too few.
 pub(super) fn types_emitted_by<'a>(call: &'a syntax::Expr, program: &'a Program) -> Vec<&'a str> {
     let mut names: Vec<&'a str> = Vec::new();
     call_names(call, &mut names);

@@ -1,4 +1,5 @@
-//! Joins: `A.x` is a field of a side, `x` that of the first side that has it. The joined row holds what is read of each side.
+//! Joins: `A.x` is a field of a side, `x` that of the first side that has it. The joined row holds what is read of
+//! each side.
 
 use crate::event::{FieldType, Shape, ShapeField, Value};
 use crate::vpl::diagnostic::Diagnostic;
@@ -202,8 +203,8 @@ impl<'a> Resolver<'a> {
         Expr::Field(shape.keep(position), qualified)
     }
 
-    /// An unqualified name: the field of the first side that has it (D25). A side of an undeclared type can have any field,
-    /// so behind it the others still count where it has none.
+    /// An unqualified name: the field of the first side that has it (D25). A side of an undeclared type can have any
+    /// field, so behind it the others still count where it has none.
     pub(super) fn field_of_sides(
         &mut self,
         name: &str,

@@ -1,5 +1,5 @@
-//! Layouts, when all of them are known: from the last stream to the first, so that what a consumer reads is asked of its source
-//! before the source itself is settled.
+//! Layouts, when all of them are known: from the last stream to the first, so that what a consumer reads is asked of
+//! its source before the source itself is settled.
 
 use crate::vpl::plan::{Expr, OpPlan, Remap, RestFrom, SourcePlan};
 
@@ -59,7 +59,8 @@ impl Resolver<'_> {
         }
     }
 
-    /// How rows of layout `from` become rows of layout `to`; none where they are the same layout, or agree slot by slot.
+    /// How rows of layout `from` become rows of layout `to`; none where they are the same layout, or agree slot by
+    /// slot.
     fn remap(&mut self, from: usize, to: usize) -> Option<Remap> {
         if from == to {
             return None;

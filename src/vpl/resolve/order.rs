@@ -3,8 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// Orders the nodes so that each stands behind those it depends on; among the nodes that could stand next, the lowest comes first.
-/// Fails with the nodes of one cycle, in the order of their dependence.
+/// Orders the nodes so that each stands behind those it depends on; among the nodes that could stand next, the lowest
+/// comes first. Fails with the nodes of one cycle, in the order of their dependence.
 pub(super) fn topological(depends_on: &[Vec<usize>]) -> Result<Vec<usize>, Vec<usize>> {
     let mut missing: Vec<usize> = vec![0; depends_on.len()];
     let mut dependents: Vec<Vec<usize>> = vec![Vec::new(); depends_on.len()];

@@ -70,8 +70,8 @@ impl Scope {
         self.locals.iter().rev().find(|(local, _)| local == name).map(|&(_, index)| index)
     }
 
-    /// Forgets the locals declared since there were `depth`. Their places are not used again in this function, so that a
-    /// lambda's local can never be overwritten by a sibling's.
+    /// Forgets the locals declared since there were `depth`. Their places are not used again in this function, so
+    /// that a lambda's local can never be overwritten by a sibling's.
     pub(super) fn leave(&mut self, depth: usize) {
         self.locals.truncate(depth);
     }

@@ -1,4 +1,5 @@
-//! Streams: the source gives the first layout, each operator takes one and leaves one, and the last is what consumers see.
+//! Streams: the source gives the first layout, each operator takes one and leaves one, and the last is what consumers
+//! see.
 
 use crate::event::{FieldType, Shape, ShapeField, Value};
 use crate::vpl::diagnostic::Diagnostic;
@@ -138,8 +139,8 @@ impl<'a> Resolver<'a> {
         if is_result {
             draft.plan.results = self.results(draft, shape);
         }
-        // Rows under the stream's name have the stream's layout. Where an `event` of the same name is declared, events from outside
-        // come under it too, and bring its fields.
+        // Rows under the stream's name have the stream's layout. Where an `event` of the same name is declared,
+        // events from outside come under it too, and bring its fields.
         let name = self.row_name(&decl.name.text);
         let declared = self.plan.names[name].shape;
         if self.plan.names[name].declared {
@@ -535,7 +536,8 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// Between `.partition_by` behind a window and the aggregate, only filters can stand: everything else would have to know groups.
+    /// Between `.partition_by` behind a window and the aggregate, only filters can stand: everything else would have
+    /// to know groups.
     fn between_group_and_aggregate(&mut self, verb: &str, at: Span, draft: &Draft) {
         if draft.group_by.is_some() {
             self.findings.push(
@@ -822,7 +824,10 @@ impl<'a> Resolver<'a> {
                 self.findings.push(
                     Diagnostic::warning(
                         span,
-                        format!("stream `{stream}` sends its events to context `{context}`, which runs no stream that consumes `{stream}`"),
+                        format!(
+                            "stream `{stream}` sends its events to context `{context}`, \
+                             which runs no stream that consumes `{stream}`"
+                        ),
                     )
                     .label("nobody takes them there"),
                 );
