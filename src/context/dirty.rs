@@ -4,21 +4,30 @@
 #[derive(Debug)]
 pub(super) struct Dirty {
     words: Box<[u64]>,
+    /// How many numbers are in it: mostly none, and then nothing need be looked at.
+    count: usize,
 }
 
 impl Dirty {
     /// A set for the numbers below `len`.
     pub(super) fn new(len: usize) -> Self {
-        Self { words: vec![0; len.div_ceil(64)].into() }
+        Self { words: vec![0; len.div_ceil(64)].into(), count: 0 }
     }
 
     #[inline]
     pub(super) fn insert(&mut self, at: usize) {
-        self.words[at / 64] |= 1 << (at % 64);
+        let (word, bit) = (&mut self.words[at / 64], 1 << (at % 64));
+        self.count += usize::from(*word & bit == 0);
+        *word |= bit;
+    }
+
+    /// Whether no number is in it.
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0
     }
 
     /// Takes out the lowest number below `end`.
-    #[inline]
     pub(super) fn pop_below(&mut self, end: usize) -> Option<usize> {
         for (index, word) in self.words.iter_mut().enumerate() {
             if *word != 0 {
@@ -27,6 +36,7 @@ impl Dirty {
                     return None;
                 }
                 *word &= *word - 1;
+                self.count -= 1;
                 return Some(at);
             }
         }

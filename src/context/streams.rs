@@ -66,6 +66,8 @@ pub struct Streams {
     takers: Vec<Vec<Taker>>,
     /// By name: the ports through which rows from outside go on.
     relays: Vec<Vec<usize>>,
+    /// Whether any name has such a port.
+    relays_any: bool,
     env: Env,
 }
 
@@ -120,6 +122,7 @@ impl Streams {
             queues: (0..count).map(|_| Vec::new()).collect(),
             dirty: Dirty::new(count),
             takers,
+            relays_any: relays.iter().any(|ports| !ports.is_empty()),
             relays,
             env: Env::new(plan, limits)?,
         })
@@ -134,7 +137,7 @@ impl Streams {
     #[inline]
     pub fn run_row(&mut self, row: &Row, out: &mut impl Outlet) {
         let name = row.type_id() as usize;
-        if row.rank() == 0 {
+        if self.relays_any && row.rank() == 0 {
             for &port in self.relays.get(name).into_iter().flatten() {
                 out.send(port, row);
             }
@@ -172,6 +175,13 @@ impl Streams {
     /// Runs the streams in front of `end` that have rows waiting.
     #[inline]
     fn run_below(&mut self, end: usize, out: &mut impl Outlet) {
+        if !self.dirty.is_empty() {
+            self.run_dirty(end, out);
+        }
+    }
+
+    #[inline(never)]
+    fn run_dirty(&mut self, end: usize, out: &mut impl Outlet) {
         while let Some(at) = self.dirty.pop_below(end) {
             self.run_queue(at, out);
         }

@@ -133,8 +133,10 @@ impl Inline {
     #[inline]
     pub(super) fn feed(&mut self, row: &mut Row, layouts: &Layouts, mut sink: impl FnMut(Record<'_>)) {
         self.events += 1;
-        for row in self.queue.rows.drain(..) {
-            sink(layouts.record(&row));
+        if !self.queue.rows.is_empty() {
+            for row in self.queue.rows.drain(..) {
+                sink(layouts.record(&row));
+            }
         }
         let mut through = Through { layouts, sink, queue: &mut self.queue };
         while let Some(mut tick) = self.ticker.due(row.time_ns()) {

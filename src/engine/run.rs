@@ -197,8 +197,7 @@ impl Engine {
     /// Feeds an event and hands over the results that are there, which are those of this event where the program runs on the
     /// caller's thread, and those of earlier events elsewhere. Waits for room while taking results, so one thread is enough.
     #[inline]
-    pub fn feed(&mut self, event: Event, sink: impl FnMut(Record<'_>)) -> Result<(), EngineError> {
-        let mut event = event;
+    pub fn feed(&mut self, mut event: Event, sink: impl FnMut(Record<'_>)) -> Result<(), EngineError> {
         self.feed_row(&mut event.row, sink)
     }
 

@@ -387,10 +387,19 @@ impl Drop for Row {
     #[inline]
     fn drop(&mut self) {
         if self.flags & SHARED != 0 {
-            for slot in 0..self.used() {
-                // SAFETY: the first `used` slots are initialised, and nobody reads them after this.
-                unsafe { self.slots[slot].assume_init_drop() };
-            }
+            self.drop_shared();
+        }
+    }
+}
+
+impl Row {
+    /// Out of line: what most rows never need should not lie in every loop that drops one.
+    #[cold]
+    #[inline(never)]
+    fn drop_shared(&mut self) {
+        for slot in 0..self.used() {
+            // SAFETY: the first `used` slots are initialised, and only `drop` calls this, so nobody reads them afterwards.
+            unsafe { self.slots[slot].assume_init_drop() };
         }
     }
 }

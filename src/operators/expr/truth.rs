@@ -71,8 +71,27 @@ pub(super) fn bool_value(truth: Option<bool>) -> Value {
 }
 
 impl Node {
-    /// Whether it is true, false, or neither.
+    /// Whether it is true, false, or neither. The commonest conditions are decided where they are asked; the others are worth a call.
+    #[inline]
     pub(super) fn test(&self, row: &Row, functions: &Functions, env: &mut Env) -> Option<bool> {
+        match self {
+            Self::CompareFloat { slot, comparison, constant, .. } => {
+                if let Value::Float(field) = field(row, *slot) {
+                    return Some(comparison.holds(*field, *constant));
+                }
+            }
+            Self::CompareInt { slot, comparison, constant, .. } => {
+                if let Value::Int(field) = field(row, *slot) {
+                    return Some(comparison.holds(*field, *constant));
+                }
+            }
+            _ => {}
+        }
+        self.test_any(row, functions, env)
+    }
+
+    #[inline(never)]
+    fn test_any(&self, row: &Row, functions: &Functions, env: &mut Env) -> Option<bool> {
         match self {
             Self::CompareFloat { slot, comparison, constant, value } => match field(row, *slot) {
                 Value::Float(field) => Some(comparison.holds(*field, *constant)),
