@@ -35,6 +35,7 @@ impl Resolver<'_> {
             ExprKind::Literal(value) => Expr::Const(literal(value)),
             ExprKind::Name(name) => self.name(name, expr.span, scope),
             ExprKind::Unary(op, operand) => Expr::Unary(*op, boxed(self, operand, scope)),
+            ExprKind::Binary(syntax::BinaryOp::Is, ..) => self.refuse(expr.span, "`is`"),
             ExprKind::Binary(op, left, right) => {
                 let left = boxed(self, left, scope);
                 Expr::Binary(*op, left, boxed(self, right, scope))
