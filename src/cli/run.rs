@@ -1,8 +1,8 @@
 //! `varpin run`: lines in, results out, on one thread; what contexts there are run on theirs.
 //!
-//! A block is read, its complete lines are parsed one after the other into one row, and each is fed to the engine, which hands results
-//! back on the same call. Whenever input is not there at once everything goes out first: what was fed is published, and results are written.
-//! Nothing grows with the length of the input.
+//! A block is read, its complete lines are parsed one after the other into one row, and each is fed to the engine,
+//! which hands results back on the same call. Whenever input is not there at once everything goes out first: what was
+//! fed is published, and results are written. Nothing grows with the length of the input.
 
 use std::fs::File;
 use std::io::{self, Write};

@@ -16,14 +16,15 @@ pub struct Router {
 }
 
 impl Router {
-    /// A router with a port for each edge that leaves the input; `routes` says for each name through which of them its rows go.
+    /// A router with a port for each edge that leaves the input; `routes` says for each name through which of them
+    /// its rows go.
     pub fn new(ports: Vec<OutPort<Row>>, routes: Vec<Vec<usize>>, ticker: Ticker) -> Self {
         let routes = routes.into_iter().map(Into::into).collect();
         Self { ports, routes, ticker, last_seq: 0, events: 0 }
     }
 
-    /// Sends the ticks that are due before an event at `time_ns`, as far as there is room. True when there are no more: the event can be
-    /// sent then.
+    /// Sends the ticks that are due before an event at `time_ns`, as far as there is room. True when there are no
+    /// more: the event can be sent then.
     #[inline]
     pub fn send_ticks(&mut self, time_ns: i64) -> bool {
         while !self.is_blocked() {
@@ -42,7 +43,8 @@ impl Router {
         }
     }
 
-    /// Gives `row` the next sequence number and sends it. What finds no room pends: look at [`is_blocked`](Self::is_blocked) first.
+    /// Gives `row` the next sequence number and sends it. What finds no room pends: look at
+    /// [`is_blocked`](Self::is_blocked) first.
     #[inline]
     pub fn send(&mut self, row: &mut Row) {
         self.events += 1;

@@ -1,7 +1,8 @@
 //! Timers: which ticks are due before an event of a given time. Pure: event time goes in, ticks come out.
 //!
-//! A timer ticks at every multiple of its interval of event time, behind the first event and up to the last, before the event that
-//! moved the time there. So a replay repeats, and a tick is an input event like any other, with a sequence number of its own.
+//! A timer ticks at every multiple of its interval of event time, behind the first event and up to the last, before
+//! the event that moved the time there. So a replay repeats, and a tick is an input event like any other, with a
+//! sequence number of its own.
 
 use crate::event::Row;
 use crate::vpl::plan::{Plan, TimerPlan};

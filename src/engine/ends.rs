@@ -1,4 +1,5 @@
 //! The embedder's ends of a threaded engine: it pushes events in from its own threads and polls results on its own.
+#![allow(clippy::result_large_err, reason = "an event that is not taken is given back, not boxed")]
 
 use std::fmt;
 
@@ -6,7 +7,6 @@ use crate::context::Router;
 use crate::event::Row;
 use crate::flow::{FanIn, OutPort, OutsideEnds, PendingFull};
 use crate::idle::{Idle, IdleState};
-use crate::ring::PopError;
 use crate::sync::Arc;
 
 use super::event::Event;
@@ -132,8 +132,8 @@ impl Input {
         Ok(true)
     }
 
-    /// Publishes what was pushed, and tells contexts that merge in `deterministic` order how far this input has come. Call it when
-    /// there is nothing more to push for now.
+    /// Publishes what was pushed, and tells contexts that merge in `deterministic` order how far this input has come.
+    /// Call it when there is nothing more to push for now.
     pub fn flush(&mut self) {
         self.publish();
     }
@@ -231,10 +231,7 @@ impl Output {
 
     /// The next result, if there is one now.
     pub fn poll(&mut self) -> Option<Record<'_>> {
-        self.current = match self.rings.pop() {
-            Ok(row) => Some(row),
-            Err(PopError::Empty | PopError::Closed) => None,
-        };
+        self.current = self.rings.pop().ok();
         self.results += u64::from(self.current.is_some());
         self.current.as_ref().map(|row| self.layouts.record(row))
     }

@@ -1,5 +1,5 @@
-//! Lines that a program writes (`.print`, `.log`, `.tap`, `print(x)`): off the hot path through a bounded ring, and counted where
-//! they come faster than they are taken.
+//! Lines that a program writes (`.print`, `.log`, `.tap`, `print(x)`): off the hot path through a bounded ring, and
+//! counted where they come faster than they are taken.
 
 use crate::context::Streams;
 use crate::event::json::{write_json, write_str};
@@ -46,7 +46,8 @@ impl LogRing {
     }
 }
 
-/// A line as JSON: `{"level":..,"stream":..,"verb":..,"ts":..,"data":[..]}`; a part with a name is an object with that one entry.
+/// A line as JSON: `{"level":..,"stream":..,"verb":..,"ts":..,"data":[..]}`; a part with a name is an object with
+/// that one entry.
 pub fn log_json(line: &LogLine) -> String {
     let mut out = b"{\"level\":".to_vec();
     write_str(&mut out, &line.level);
@@ -67,9 +68,9 @@ pub fn log_json(line: &LogLine) -> String {
             out.push(b':');
         }
         if value.is_missing() {
-            out.extend_from_slice(b"null")
+            out.extend_from_slice(b"null");
         } else {
-            write_json(&mut out, value)
+            write_json(&mut out, value);
         }
         if name.is_some() {
             out.push(b'}');

@@ -398,7 +398,8 @@ impl Row {
     #[inline(never)]
     fn drop_shared(&mut self) {
         for slot in 0..self.used() {
-            // SAFETY: the first `used` slots are initialised, and only `drop` calls this, so nobody reads them afterwards.
+            // SAFETY: the first `used` slots are initialised, and only `drop` calls this, so nobody reads them
+            // afterwards.
             unsafe { self.slots[slot].assume_init_drop() };
         }
     }

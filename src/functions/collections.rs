@@ -12,8 +12,7 @@ use super::{Accumulator, Aggregate};
 pub const MAX_ITEMS: usize = 1 << 20;
 
 /// The array `[start, start + 1, ..]` up to, not including, `end`; empty where `end` is not greater. No value with
-/// more than
-/// [`MAX_ITEMS`].
+/// more than [`MAX_ITEMS`].
 pub fn range(start: i64, end: i64) -> Value {
     if start >= end {
         return Value::array(Vec::new());

@@ -71,7 +71,8 @@ pub(super) fn bool_value(truth: Option<bool>) -> Value {
 }
 
 impl Node {
-    /// Whether it is true, false, or neither. The commonest conditions are decided where they are asked; the others are worth a call.
+    /// Whether it is true, false, or neither. The commonest conditions are decided where they are asked; the others
+    /// are worth a call.
     #[inline]
     pub(super) fn test(&self, row: &Row, functions: &Functions, env: &mut Env) -> Option<bool> {
         match self {

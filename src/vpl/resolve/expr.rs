@@ -100,11 +100,11 @@ impl Resolver<'_> {
         } else {
             self.field_or_special(name, span, &row, scope)
         };
-        self.over_rows(found, scope)
+        Self::over_rows(found, scope)
     }
 
     /// In `.aggregate`, a field outside any aggregate is its last value.
-    fn over_rows(&mut self, value: Expr, scope: &mut Scope) -> Expr {
+    fn over_rows(value: Expr, scope: &mut Scope) -> Expr {
         let is_of_row = matches!(
             value,
             Expr::Field(..) | Expr::RestField(..) | Expr::OrElse(..) | Expr::AllFields { .. } | Expr::Time
@@ -243,11 +243,11 @@ impl Resolver<'_> {
                     None if name.text == "timestamp" => Expr::Time,
                     None => self.unknown_field(&name.text, name.span, &row),
                 };
-                return self.over_rows(field, scope);
+                return Self::over_rows(field, scope);
             }
             if row.sides.iter().any(|(side, _)| side == whole) {
                 let field = self.field_of_side(whole, name, &row);
-                return self.over_rows(field, scope);
+                return Self::over_rows(field, scope);
             }
         }
         Expr::Member(Box::new(self.expr(object, scope)), name.text.clone())

@@ -106,13 +106,13 @@ impl<'a> Resolver<'a> {
                 }
                 let fields = fields
                     .iter()
-                    .filter_map(|field| match &field.name {
-                        Some(name) => Some((name.text.clone(), self.expr(&field.value, scope))),
-                        None => {
-                            let message = "a field of `emit` needs a name: field: value";
-                            self.findings.push(Diagnostic::error(field.value.span, message));
-                            None
+                    .filter_map(|field| {
+                        if let Some(name) = &field.name {
+                            return Some((name.text.clone(), self.expr(&field.value, scope)));
                         }
+                        let message = "a field of `emit` needs a name: field: value";
+                        self.findings.push(Diagnostic::error(field.value.span, message));
+                        None
                     })
                     .collect();
                 Statement::Emit { type_name: event_type.text.clone(), fields }
@@ -233,7 +233,9 @@ fn called(value: &Expr, calls: &mut Vec<usize>) {
     match value {
         Expr::UserCall(function, args) => {
             calls.push(*function);
-            args.iter().for_each(|arg| called(arg, calls));
+            for arg in args {
+                called(arg, calls);
+            }
         }
         Expr::Unary(_, a) | Expr::Member(a, _) => called(a, calls),
         Expr::OrElse(a, b)
@@ -297,11 +299,13 @@ fn emits<'a>(body: &'a [BlockStatement], types: &mut Vec<&'a str>, names: &mut V
         match &statement.kind {
             BlockStatementKind::Emit { event_type, fields } => {
                 types.push(&event_type.text);
-                fields.iter().for_each(|field| call_names(&field.value, names));
+                for field in fields {
+                    call_names(&field.value, names);
+                }
             }
             BlockStatementKind::Binding(binding) => call_names(&binding.value, names),
             BlockStatementKind::Assign { value, .. } | BlockStatementKind::Expr(value) => {
-                call_names(value, names)
+                call_names(value, names);
             }
             BlockStatementKind::Return(value) => value.iter().for_each(|value| call_names(value, names)),
             BlockStatementKind::If { branches, otherwise } => {
@@ -309,7 +313,9 @@ fn emits<'a>(body: &'a [BlockStatement], types: &mut Vec<&'a str>, names: &mut V
                     call_names(condition, names);
                     emits(body, types, names);
                 }
-                otherwise.iter().for_each(|body| emits(body, types, names));
+                if let Some(body) = otherwise {
+                    emits(body, types, names);
+                }
             }
             BlockStatementKind::For { range: value, body, .. }
             | BlockStatementKind::While { condition: value, body } => {
@@ -331,11 +337,15 @@ fn call_names<'a>(expr: &'a syntax::Expr, names: &mut Vec<&'a str>) {
             call_names(b, names);
         }
         ExprKind::If { condition, then, otherwise } => {
-            [condition, then, otherwise].into_iter().for_each(|part| call_names(part, names));
+            for part in [condition, then, otherwise] {
+                call_names(part, names);
+            }
         }
         ExprKind::Match { subject, arms } => {
             call_names(subject, names);
-            arms.iter().for_each(|(_, value)| call_names(value, names));
+            for (_, value) in arms {
+                call_names(value, names);
+            }
         }
         ExprKind::Slice { object, from, to } => {
             call_names(object, names);
@@ -346,7 +356,9 @@ fn call_names<'a>(expr: &'a syntax::Expr, names: &mut Vec<&'a str>) {
                 ExprKind::Name(name) => names.push(name),
                 _ => call_names(callee, names),
             }
-            args.iter().for_each(|arg| call_names(&arg.value, names));
+            for arg in args {
+                call_names(&arg.value, names);
+            }
         }
         ExprKind::Lambda { body, .. } => match body {
             syntax::LambdaBody::Expr(value) => call_names(value, names),

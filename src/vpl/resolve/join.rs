@@ -270,7 +270,9 @@ fn mentioned<'e>(expr: &'e syntax::Expr, names: &mut Vec<&'e str>) {
             mentioned(b, names);
         }
         ExprKind::If { condition, then, otherwise } => {
-            [condition, then, otherwise].into_iter().for_each(|part| mentioned(part, names));
+            for part in [condition, then, otherwise] {
+                mentioned(part, names);
+            }
         }
         ExprKind::Slice { object, from, to } => {
             mentioned(object, names);

@@ -57,7 +57,8 @@ mod tests {
 
     #[test]
     fn ties_go_by_declaration_and_cycles_are_named() {
-        let table: [(&[&[usize]], Result<&[usize], &[usize]>); 5] = [
+        type Case = (&'static [&'static [usize]], Result<&'static [usize], &'static [usize]>);
+        let table: [Case; 5] = [
             (&[], Ok(&[])),
             (&[&[], &[], &[]], Ok(&[0, 1, 2])),
             // The first declared consumes the second: it runs as soon as it can, before the third.

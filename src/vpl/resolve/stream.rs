@@ -148,7 +148,7 @@ impl<'a> Resolver<'a> {
                 let shape = &mut self.plan.shapes[shape];
                 match shape.position(&field.name) {
                     Some(position) if shape.fields[position].ty == FieldType::Any => {
-                        shape.fields[position].ty = field.ty
+                        shape.fields[position].ty = field.ty;
                     }
                     Some(_) => {}
                     None => shape.fields.push(ShapeField { slot: None, ..field }),
@@ -444,7 +444,7 @@ impl<'a> Resolver<'a> {
             value => {
                 let shape = self.new_shape(Shape::default());
                 draft.push(OpPlan::Replace { value, fields: Vec::new(), rest: None, slots: 0 });
-                self.shaped(shape, Origin::Open, draft);
+                Self::shaped(shape, Origin::Open, draft);
                 draft.own_fields = None;
             }
         }
@@ -457,7 +457,7 @@ impl<'a> Resolver<'a> {
             Some(fields.iter().enumerate().map(|(slot, (name, _))| (name.clone(), slot as u16)).collect());
         let shape = self.fixed_shape(fields.iter().map(|(name, _)| name));
         draft.push(OpPlan::Project { verb, fields, slots });
-        self.shaped(shape, Origin::Operator(verb), draft);
+        Self::shaped(shape, Origin::Operator(verb), draft);
     }
 
     fn fixed_shape<'n>(&mut self, names: impl Iterator<Item = &'n String>) -> usize {
@@ -470,7 +470,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// The operator pushed last has left rows of another layout.
-    fn shaped(&mut self, shape: usize, origin: Origin, draft: &mut Draft) {
+    fn shaped(shape: usize, origin: Origin, draft: &mut Draft) {
         let behind = draft.plan.window.is_some();
         let ops = if behind { &draft.plan.after } else { &draft.plan.before };
         draft.shaped_by = Some((behind, ops.len() - 1));
@@ -498,10 +498,10 @@ impl<'a> Resolver<'a> {
 
     fn emit(&mut self, as_type: Option<&'a Name>, items: &'a [NamedExpr], draft: &mut Draft) {
         draft.makes_results = true;
-        if let Some(name) = as_type {
-            if draft.emit_as.replace(name.text.clone()).is_some() {
-                self.findings.push(Diagnostic::error(name.span, "a stream has one `.emit as`"));
-            }
+        if let Some(name) = as_type
+            && draft.emit_as.replace(name.text.clone()).is_some()
+        {
+            self.findings.push(Diagnostic::error(name.span, "a stream has one `.emit as`"));
         }
         let mut rest: Vec<NamedExpr> = Vec::new();
         for item in items {
@@ -608,14 +608,14 @@ impl<'a> Resolver<'a> {
         };
         let slide = match sliding {
             None => None,
-            Some(sliding) => match self.constant(sliding) {
-                Some(value) => Some((value, sliding.span)),
-                None => {
-                    self.findings
-                        .push(Diagnostic::error(sliding.span, "the slide of a `.window` is a constant"));
+            Some(sliding) => {
+                let Some(value) = self.constant(sliding) else {
+                    let message = "the slide of a `.window` is a constant";
+                    self.findings.push(Diagnostic::error(sliding.span, message));
                     return None;
-                }
-            },
+                };
+                Some((value, sliding.span))
+            }
         };
         let Some(value) = self.constant(size) else {
             let message = "the size of a `.window` is a constant duration or int";
@@ -706,7 +706,7 @@ impl<'a> Resolver<'a> {
         let group_by = draft.group_by.take();
         draft.push(OpPlan::Aggregate(AggregatePlan { accumulators, fields, group_by, slots }));
         draft.makes_results = true;
-        self.shaped(shape, Origin::Operator("aggregate"), draft);
+        Self::shaped(shape, Origin::Operator("aggregate"), draft);
     }
 
     /// `.print`, `.log`, `.tap`: what is written, and at which level.
@@ -775,7 +775,7 @@ impl<'a> Resolver<'a> {
         draft.push(OpPlan::Process { call: resolved, emits: emits.clone() });
         draft.makes_results = true;
         draft.process = Some(emits);
-        self.shaped(shape, Origin::Operator("process"), draft);
+        Self::shaped(shape, Origin::Operator("process"), draft);
         draft.own_fields = None;
     }
 
