@@ -16,6 +16,7 @@ pub mod clock;
 pub mod cores;
 pub mod flow;
 pub mod idle;
+pub mod metrics;
 pub mod ring;
 pub mod sync;
 
