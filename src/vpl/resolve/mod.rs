@@ -14,6 +14,7 @@ mod order;
 mod scope;
 mod settings;
 mod stream;
+mod window;
 
 use std::collections::{HashMap, HashSet};
 
