@@ -8,12 +8,12 @@ use varpin::vpl::syntax::Span;
 
 fn report(text: &str) -> Report {
     let (_, diagnostics) = parse(text);
-    Report { source_name: "program.vpl".to_owned(), text: text.to_owned(), diagnostics }
+    Report::new("program.vpl", text, diagnostics)
 }
 
 fn report_of(text: &str, span: Span) -> String {
     let diagnostics = vec![Diagnostic::error(span, "wrong").label("this")];
-    Report { source_name: "p.vpl".to_owned(), text: text.to_owned(), diagnostics }.render(false, 80)
+    Report::new("p.vpl", text, diagnostics).render(false, 80)
 }
 
 #[test]

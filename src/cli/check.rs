@@ -84,9 +84,10 @@ impl Check<'_> {
         for found in &report.diagnostics {
             self.count(found.severity);
             if self.json {
-                let (line, column) = line_column(&report.text, found.span.start as usize);
+                let place = report.place(found.span);
+                let (line, column) = line_column(place.text, place.span.start as usize);
                 print(&Finding {
-                    file: &self.path.display().to_string(),
+                    file: place.name,
                     line: Some(line),
                     column: Some(column),
                     severity: word(found.severity),

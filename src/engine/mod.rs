@@ -29,6 +29,7 @@ mod builder;
 mod ends;
 mod error;
 mod event;
+mod imports;
 mod inline;
 mod log;
 mod merge;

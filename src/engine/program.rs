@@ -4,10 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::format::InputType;
-use crate::vpl::diagnostic::{Report, Severity};
+use crate::vpl::diagnostic::Report;
 use crate::vpl::parser::{MAX_SOURCE_BYTES, parse};
 use crate::vpl::plan::Plan;
 use crate::vpl::resolve::resolve;
+use crate::vpl::syntax;
+
+use super::imports::Imports;
 
 /// A program that can run. Cloning it is cheap.
 #[derive(Clone, Debug)]
@@ -34,12 +37,12 @@ pub enum ProgramError {
 }
 
 impl Program {
-    /// Reads a program from text.
+    /// Reads a program from text. It cannot import files, since it has no place of its own.
     pub fn parse(text: &str) -> Result<Self, ProgramError> {
         Self::named("program", text.to_owned())
     }
 
-    /// Reads a program from a file.
+    /// Reads a program from a file, with the files that it imports.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, ProgramError> {
         let path = path.as_ref();
         let failed = |error| ProgramError::Io { path: path.to_owned(), error };
@@ -49,25 +52,30 @@ impl Program {
             return Err(failed(std::io::Error::new(std::io::ErrorKind::FileTooLarge, message)));
         }
         let text = std::fs::read_to_string(path).map_err(failed)?;
-        Self::named(&path.display().to_string(), text)
+        let (tree, findings) = parse(&text);
+        let mut loaded = Imports::follow(path, text.len(), tree, findings);
+        let imports = std::mem::take(&mut loaded.texts);
+        Self::resolved(
+            Report::new(path.display().to_string(), text, loaded.findings).with_imports(imports),
+            &loaded.tree,
+        )
     }
 
     /// Reads a program from text; `name` is what messages call it.
     pub fn named(name: &str, text: String) -> Result<Self, ProgramError> {
-        let (tree, mut findings) = parse(&text);
-        let failed = |findings: &[crate::vpl::diagnostic::Diagnostic]| {
-            findings.iter().any(|finding| finding.severity == Severity::Error)
-        };
+        let (tree, findings) = parse(&text);
+        Self::resolved(Report::new(name, text, findings), &tree)
+    }
+
+    fn resolved(mut report: Report, tree: &syntax::Program) -> Result<Self, ProgramError> {
         let mut plan = Plan::default();
         // What could not be read is not resolved: a missing half of a statement would be complained of twice.
-        if !failed(&findings) {
-            let (resolved, more) = resolve(&tree);
-            findings.extend(more);
+        if !report.has_errors() {
+            let (resolved, more) = resolve(tree);
+            report.diagnostics.extend(more);
             plan = resolved;
         }
-        let is_error = failed(&findings);
-        let report = Report::new(name, text, findings);
-        if is_error {
+        if report.has_errors() {
             return Err(ProgramError::Program(report));
         }
         Ok(Self { plan: Arc::new(plan), warnings: Arc::new(report) })

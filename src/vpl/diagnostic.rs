@@ -98,8 +98,32 @@ pub struct Report {
     pub source_name: String,
     /// The program.
     pub text: String,
+    /// What the program imports. Places go on behind the program's last byte.
+    pub imports: Vec<ImportedText>,
     /// The findings, in the order in which they are shown.
     pub diagnostics: Vec<Diagnostic>,
+}
+
+/// A file that a program imports.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ImportedText {
+    /// What it is called, usually its path.
+    pub name: String,
+    /// The file.
+    pub text: String,
+    /// The place of its first byte: that of its end is less than the next one's first.
+    pub base: u32,
+}
+
+/// Where a finding is shown.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Place<'a> {
+    /// What the file is called.
+    pub name: &'a str,
+    /// The file.
+    pub text: &'a str,
+    /// The place within it.
+    pub span: Span,
 }
 
 impl Report {
@@ -109,7 +133,26 @@ impl Report {
         text: impl Into<String>,
         diagnostics: Vec<Diagnostic>,
     ) -> Self {
-        Self { source_name: source_name.into(), text: text.into(), diagnostics }
+        Self { source_name: source_name.into(), text: text.into(), imports: Vec::new(), diagnostics }
+    }
+
+    /// The same, about a program that imports files; they are in the order of their places.
+    #[must_use]
+    pub fn with_imports(mut self, imports: Vec<ImportedText>) -> Self {
+        self.imports = imports;
+        self
+    }
+
+    /// The file that `span` is in, and where in it.
+    pub fn place(&self, span: Span) -> Place<'_> {
+        match self.imports.iter().rev().find(|import| import.base <= span.start) {
+            None => Place { name: &self.source_name, text: &self.text, span },
+            Some(import) => Place {
+                name: &import.name,
+                text: &import.text,
+                span: Span { start: span.start - import.base, end: span.end.saturating_sub(import.base) },
+            },
+        }
     }
 
     /// Whether any finding is an error.
@@ -127,11 +170,12 @@ impl Report {
                 Severity::Error => "error",
                 Severity::Warning => "warning",
             };
-            let (line, column) = line_column(&self.text, found.span.start as usize);
-            let name = visible(&self.source_name);
+            let place = self.place(found.span);
+            let (line, column) = line_column(place.text, place.span.start as usize);
+            let name = visible(place.name);
             let message = visible(&found.message);
             let _ = writeln!(out, "{word}: {name}:{line}:{column} (line {line}): {message}");
-            let shown = Shown { excerpt: Excerpt::new(&self.text, found.span, line), found };
+            let shown = Shown { excerpt: Excerpt::new(place.text, place.span, line), found };
             let drawn = draw(&shown, color, width);
             // Its first lines repeat the severity of the message, which it is not given.
             let body = drawn.lines().skip_while(|line| line.trim().chars().count() <= 1 || is_severity(line));

@@ -8,5 +8,6 @@ pub mod plan;
 pub mod plan_print;
 pub mod print;
 pub mod resolve;
+pub(crate) mod rewrite;
 mod suggest;
 pub mod syntax;

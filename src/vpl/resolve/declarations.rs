@@ -439,10 +439,17 @@ impl<'a> Resolver<'a> {
         for statement in &program.statements {
             let construct = match &statement.kind {
                 StatementKind::Connector { .. } => "`connector`",
-                StatementKind::Import { .. } => "`import`",
+                StatementKind::Import { path_span, .. } => {
+                    // Those of a file have been replaced by what they import.
+                    self.findings
+                        .push(Diagnostic::error(*path_span, "`import` cannot be followed here").help(
+                        "it stands outside any `for`, in a program that is loaded from a file, not from text",
+                    ));
+                    continue;
+                }
                 StatementKind::Pattern { .. } => "`pattern`",
-                StatementKind::For { .. } => "`for` around statements",
-                StatementKind::Context { .. }
+                StatementKind::For { .. }
+                | StatementKind::Context { .. }
                 | StatementKind::Config { .. }
                 | StatementKind::Event { .. }
                 | StatementKind::TypeAlias { .. }

@@ -1,11 +1,12 @@
 //! Syntax to plan: every name is found, every construct either gets its meaning or is refused by name and line.
 //!
-//! Three passes. *Declarations* collects contexts, events, types, globals, functions and streams, and orders the
+//! Before anything else a `for` around statements is replaced by its turns. Then three passes. *Declarations* collects contexts, events, types, globals, functions and streams, and orders the
 //! streams. Then each stream is resolved in that order, so that what it consumes is known. A layout grows while its
 //! consumers are resolved (an undeclared event has the fields that somebody reads), so everything that depends on
 //! final layouts is filled in by the last pass, *layouts*, which walks the streams backwards.
 
 mod declarations;
+mod expand;
 mod expr;
 mod functions;
 mod join;
@@ -26,14 +27,17 @@ use declarations::EventDecl;
 /// Resolves a program. The plan is meaningful only where no finding is an error; all findings come at once, in the
 /// order of the source.
 pub fn resolve(program: &Program) -> (Plan, Vec<Diagnostic>) {
-    let mut resolver = Resolver::default();
-    resolver.declarations(program);
+    let mut findings = Vec::new();
+    let program = expand::expand(program, &mut findings);
+    let mut resolver = Resolver { findings, ..Resolver::default() };
+    resolver.declarations(&program);
     resolver.streams();
     if !resolver.findings.iter().any(|finding| finding.severity == Severity::Error) {
         resolver.layouts();
     }
     let mut findings = resolver.findings;
     findings.sort_by_key(|finding| (finding.span.start, finding.span.end));
+    expand::once_each(&mut findings);
     (resolver.plan, findings)
 }
 
