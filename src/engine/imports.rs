@@ -1,8 +1,8 @@
 //! `import "file.vpl"`: the statements of the file take the place of the import, each file once.
 //!
-//! A path is relative to the file that names it, and leads to a file in that file's own directory or below, links followed.
-//! Places of imported statements are moved behind those of all files before, so that one number still says which file is
-//! meant and where.
+//! A path is relative to the file that names it, and leads to a file in that file's own directory or below, links
+//! followed. Places of imported statements are moved behind those of all files before, so that one number still says
+//! which file is meant and where.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! A walk through a syntax tree that may change every text and every place in it, and nothing else.
 //!
-//! Names, strings and paths are *texts*; what a `for` around statements replaces is in them. Trees are no higher than the
-//! parser's bound, so the walk may recurse.
+//! Names, strings and paths are *texts*; what a `for` around statements replaces is in them. Trees are no higher than
+//! the parser's bound, so the walk may recurse.
 
 #![allow(clippy::needless_for_each)] // one line for each member of a node
 

@@ -74,7 +74,8 @@ impl Expansion<'_> {
             return Ok(());
         }
         let Some(values) = self.values(range) else {
-            let message = "what a `for` around statements runs over is known at load: a range of ints (0..4, 0..=n) or an array of ints and strings";
+            let message = "what a `for` around statements runs over is known at load: \
+                           a range of ints (0..4, 0..=n) or an array of ints and strings";
             self.findings.push(
                 Diagnostic::error(range.span, message)
                     .label("not constant")
