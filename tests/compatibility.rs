@@ -22,6 +22,10 @@ fn rows(text: &str) -> Vec<Row> {
         let Some(program) = example.strip_prefix('`').and_then(|rest| rest.strip_suffix('`')) else {
             continue;
         };
+        // Two pieces of code with words between them are a remark.
+        if program.contains('`') {
+            continue;
+        }
         let program = program.replace('\u{1}', "|").replace(" ⏎ ", "\n");
         rows.push(Row { line: number + 1, program, outcome: outcome.to_owned() });
     }
