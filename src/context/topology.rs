@@ -136,9 +136,9 @@ fn close(reaches: &mut [Vec<bool>]) {
     for middle in 0..reaches.len() {
         for from in 0..reaches.len() {
             if reaches[from][middle] {
-                for to in 0..reaches.len() {
-                    let through = reaches[middle][to];
-                    reaches[from][to] |= through;
+                let through = reaches[middle].clone();
+                for (to, through) in reaches[from].iter_mut().zip(through) {
+                    *to |= through;
                 }
             }
         }

@@ -23,7 +23,7 @@ use super::stats::{DeadLetter, StageStats};
 /// Dead letters of one stage that wait for somebody to take them.
 const DEAD_LETTER_SLOTS: usize = 1024;
 
-pub(super) fn build(builder: Builder) -> Result<Engine, BuildError> {
+pub(super) fn build(builder: &Builder) -> Result<Engine, BuildError> {
     let plan = &builder.plan;
     let layouts = Arc::new(Layouts::of(plan));
     let topology = topology(plan);
@@ -33,7 +33,7 @@ pub(super) fn build(builder: Builder) -> Result<Engine, BuildError> {
         let logs = LogRing::attach(plan, &mut streams).into_iter().collect();
         let inline = Inline::new(Arc::clone(plan), streams);
         return Ok(Engine::new(
-            &builder,
+            builder,
             layouts,
             Mode::Inline(Box::new(inline)),
             Vec::new(),
@@ -47,15 +47,15 @@ pub(super) fn build(builder: Builder) -> Result<Engine, BuildError> {
     }
     let logs = streams.iter_mut().filter_map(|streams| LogRing::attach(plan, streams)).collect();
     if builder.threads == Threads::Stepped {
-        let mut assembly = Assembly::new(&builder, &topology, streams, &[], &layouts);
+        let mut assembly = Assembly::new(builder, &topology, streams, &[], &layouts);
         let dead_letters = std::mem::take(&mut assembly.dead_letters);
         let stepper = Mode::Stepped(Box::new(Stepper::new(assembly)));
-        return Ok(Engine::new(&builder, layouts, stepper, dead_letters, logs, Vec::new()));
+        return Ok(Engine::new(builder, layouts, stepper, dead_letters, logs, Vec::new()));
     }
-    let (mut workers, warnings) = workers(&builder)?;
+    let (mut workers, warnings) = workers(builder)?;
     // The stage in front of several inputs has a worker of its own, behind those of the contexts.
     let wakers: Vec<Option<Waker>> = workers.iter().map(Worker::waker).collect();
-    let assembly = Assembly::new(&builder, &topology, streams, &wakers, &layouts);
+    let assembly = Assembly::new(builder, &topology, streams, &wakers, &layouts);
     for (context, stage) in assembly.stages {
         workers[context].add_boxed(stage);
     }
@@ -63,7 +63,7 @@ pub(super) fn build(builder: Builder) -> Result<Engine, BuildError> {
     let running = flow::start(workers, builder.pin)?.with_outside_ends(outside);
     let threaded = Threaded::new(running, assembly.inputs, assembly.output, assembly.stats);
     Ok(Engine::new(
-        &builder,
+        builder,
         layouts,
         Mode::Threads(Box::new(threaded)),
         assembly.dead_letters,
@@ -176,7 +176,8 @@ impl Assembly {
         }
         let router = Router::new(entry, routes, Ticker::new(&builder.plan));
         let mut stages: Vec<(usize, Box<dyn Stage>)> = Vec::new();
-        let inputs_of_engine = enter(builder, router, order, &outside, &waker(From::Input), &mut stages);
+        let inputs_of_engine =
+            enter(builder, router, order, &outside, waker(From::Input).as_ref(), &mut stages);
         let mut stats = Vec::new();
         let mut dead_letters = Vec::new();
         for (stage, (streams, (inputs, outputs))) in
@@ -253,7 +254,7 @@ fn enter(
     router: Router,
     order: MergeOrder,
     outside: &OutsideEnds,
-    waker: &Option<Waker>,
+    waker: Option<&Waker>,
     stages: &mut Vec<(usize, Box<dyn Stage>)>,
 ) -> Vec<Input> {
     if builder.inputs == 1 {
@@ -266,7 +267,7 @@ fn enter(
         builder.capacity.or(builder.plan.engine.capacity).unwrap_or(super::builder::DEFAULT_CAPACITY);
     let inputs = (0..builder.inputs).map(|number| {
         let (mut sender, receiver) = ring::bounded(capacity);
-        sender.set_waker(waker.clone());
+        sender.set_waker(waker.cloned());
         merged.add_lane(receiver, LaneOptions { one_per_seq: true, lowest_rank: 0 });
         let port = OutPort::new(format!("input {number} -> input"), sender);
         Input::new(End::Ring { port, rows: 0 }, outside.clone(), builder.publish_every)

@@ -165,7 +165,7 @@ impl Builder {
                 return Err(BuildError::Option(format!("{name} must be at least 1")));
             }
         }
-        build::build(self)
+        build::build(&self)
     }
 
     pub(super) fn effective_order(&self) -> MergeOrder {

@@ -18,7 +18,7 @@ impl InputStage {
 }
 
 impl Stage for InputStage {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "input"
     }
 

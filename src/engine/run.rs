@@ -335,8 +335,11 @@ impl Engine {
             Mode::Threads(threads) => {
                 let output = threads.output.as_mut().ok_or(EngineError::Taken("output"))?;
                 // The inputs may pend in front of full rings: results are taken while they wait.
-                while !threads.inputs.iter_mut().fold(true, |settled, input| input.settle_step() && settled) {
-                    if late() {
+                loop {
+                    // Every one of them, not just up to the first that waits.
+                    let waiting =
+                        threads.inputs.iter_mut().filter_map(|input| (!input.settle_step()).then_some(()));
+                    if waiting.count() == 0 || late() {
                         break;
                     }
                     threads.idle.idle(output.drain(DRAIN_LIMIT, &mut sink));
@@ -355,8 +358,7 @@ impl Engine {
             }
             Mode::Stepped(_) => {
                 self.close();
-                loop {
-                    let Mode::Stepped(stepper) = &mut self.mode else { break };
+                while let Mode::Stepped(stepper) = &mut self.mode {
                     let done = stepper.step();
                     let taken = stepper.output.drain(DRAIN_LIMIT, &mut sink);
                     if stepper.has_ended() && stepper.output.has_ended() {
