@@ -1,6 +1,6 @@
 //! Tokens to the syntax tree: recursive descent that always ends, in linear time and bounded depth, with *all* errors.
 //!
-//! A function that cannot go on reports why and returns [`Stop`]; the nearest list, operator, line of a block or
+//! A function that cannot go on reports why and returns `Stop`; the nearest list, operator, line of a block or
 //! statement around it skips to where it can start afresh. Until a token has been taken after an error, further errors
 //! at the same token are echoes and stay silent.
 //!
