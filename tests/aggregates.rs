@@ -1,4 +1,5 @@
 //! The aggregates: tables for each rule, and a naive reference for what is computed row by row.
+#![cfg(feature = "vpl")]
 
 use proptest::prelude::*;
 use varpin::event::{Value, json};

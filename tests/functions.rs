@@ -1,4 +1,5 @@
 //! The built-in functions. Arguments and results stand as JSON, `-` for no value.
+#![cfg(feature = "vpl")]
 
 use varpin::event::{Value, json};
 use varpin::functions::{Builtin, CallEnv, MAX_ITEMS, range};

@@ -1,4 +1,6 @@
 //! What operators and expressions promise beyond the golden cases: bounds, failures, and what a row carries.
+#![cfg(feature = "vpl")]
+
 #![allow(clippy::unwrap_used)] // helpers of tests
 
 mod operators_support;

@@ -1,4 +1,5 @@
 //! What the resolver accepts, refuses and warns of, and in which words.
+#![cfg(feature = "vpl")]
 
 use varpin::vpl::diagnostic::{Diagnostic, Severity};
 use varpin::vpl::plan::Plan;

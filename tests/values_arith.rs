@@ -1,4 +1,5 @@
 //! Arithmetic: what has a result has the right one, and everything else has no value.
+#![cfg(feature = "vpl")]
 
 use varpin::event::{Value, arith};
 

@@ -1,4 +1,5 @@
 //! Equality, order and keys.
+#![cfg(feature = "vpl")]
 
 use std::cmp::Ordering;
 

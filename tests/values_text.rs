@@ -1,4 +1,5 @@
 //! Values as text and back: JSON, times, durations, declared types.
+#![cfg(feature = "vpl")]
 
 use proptest::prelude::*;
 use varpin::event::convert::convert;
