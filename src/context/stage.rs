@@ -65,6 +65,8 @@ struct Rings {
     ports: Ports<Row>,
     results: usize,
     failures: Box<dyn FnMut(Failure) + Send>,
+    /// A stream has failed in a way that ends the run.
+    fatal: Option<String>,
 }
 
 impl Outlet for Rings {
@@ -78,7 +80,11 @@ impl Outlet for Rings {
         self.ports.port(self.results).send(row);
     }
 
+    #[cold]
     fn failed(&mut self, failure: Failure) {
+        if failure.fatal {
+            self.fatal.get_or_insert_with(|| failure.error.to_string());
+        }
         (self.failures)(failure);
     }
 }
@@ -102,6 +108,7 @@ impl ContextStage {
                 results: parts.outputs.len().saturating_sub(1),
                 ports: parts.outputs.into(),
                 failures: parts.failures,
+                fatal: None,
             },
             batch_limit: parts.batch_limit,
             round: 0,
@@ -133,7 +140,7 @@ impl ContextStage {
                 *round = row.seq();
                 streams.collect(row, rings);
             }
-            !rings.ports.are_blocked()
+            !rings.ports.are_blocked() && rings.fatal.is_none()
         };
         if blocked {
             inputs.finish_started(self.batch_limit, take)
@@ -174,12 +181,21 @@ impl Stage for ContextStage {
     fn duty_cycle(&mut self) -> Cycle {
         let drained = self.take();
         self.finish_round();
-        if drained.ended && !self.flushed && self.round == 0 && !self.rings.ports.are_blocked() {
+        if self.rings.fatal.is_none()
+            && drained.ended
+            && !self.flushed
+            && self.round == 0
+            && !self.rings.ports.are_blocked()
+        {
             self.streams.env().time_limit_ns = i64::MAX;
             self.streams.flush(&mut self.rings);
             self.flushed = true;
         }
-        let published = match self.rings.ports.flush() {
+        let flushed = self.rings.ports.flush();
+        if let Some(message) = self.rings.fatal.take() {
+            return Cycle::Failed(message);
+        }
+        let published = match flushed {
             Ok(published) => published,
             Err(full) => return Cycle::Failed(full.to_string()),
         };

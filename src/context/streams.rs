@@ -7,7 +7,7 @@
 
 use crate::event::Row;
 use crate::operators::{CompileError, Emit, Env, Limits, OperatorError, Remap, StreamRuntime, StreamStats};
-use crate::vpl::plan::Plan;
+use crate::vpl::plan::{OnErrorPlan, Plan};
 
 use super::FLUSH_SEQ;
 use super::dirty::Dirty;
@@ -30,6 +30,8 @@ pub struct Failure {
     pub error: OperatorError,
     /// The event; none where the stream failed at the end of the input.
     pub row: Option<Row>,
+    /// The run is to end with this (`.on_error(fail)`).
+    pub fatal: bool,
 }
 
 /// A name that a stream feeds.
@@ -51,6 +53,7 @@ struct Taker {
 /// Where the rows of a stream go.
 struct Route {
     result: bool,
+    on_error: OnErrorPlan,
     feeds: Vec<Feed>,
     type_id: u32,
 }
@@ -111,6 +114,7 @@ impl Streams {
             });
             routes.push(Route {
                 result: !plan.streams[stream].results.is_empty(),
+                on_error: plan.streams[stream].on_error,
                 feeds: feeds.collect(),
                 type_id: own_name(plan, stream),
             });
@@ -202,7 +206,7 @@ impl Streams {
         let route = &self.routes[at];
         let mut sink = Sink { route, queues: &mut self.queues, dirty: &mut self.dirty, out };
         if let Err(error) = self.runtimes[at].on_row(usize::from(input), row, &mut self.env, &mut sink) {
-            sink.out.failed(Failure { error, row: Some(row.clone()) });
+            sink.failed(error, Some(row));
         }
     }
 
@@ -213,7 +217,7 @@ impl Streams {
             let route = &self.routes[at];
             let mut sink = Sink { route, queues: &mut self.queues, dirty: &mut self.dirty, out };
             if let Err(error) = self.runtimes[at].flush(FLUSH_SEQ, &mut self.env, &mut sink) {
-                sink.out.failed(Failure { error, row: None });
+                sink.failed(error, None);
             }
         }
     }
@@ -226,7 +230,7 @@ impl Streams {
             let route = &self.routes[at];
             let mut sink = Sink { route, queues: &mut self.queues, dirty: &mut self.dirty, out };
             if let Err(error) = self.runtimes[at].on_clock(now_ns, seq, &mut self.env, &mut sink) {
-                sink.out.failed(Failure { error, row: None });
+                sink.failed(error, None);
             }
         }
         self.run_below(usize::MAX, out);
@@ -278,6 +282,17 @@ impl<O: Outlet> Emit for Sink<'_, O> {
 }
 
 impl<O: Outlet> Sink<'_, O> {
+    /// The stream has failed: its program says what becomes of that. The stream itself counts it.
+    #[cold]
+    fn failed(&mut self, error: OperatorError, row: Option<&Row>) {
+        let fatal = match self.route.on_error {
+            OnErrorPlan::Skip => return,
+            OnErrorPlan::Fail => true,
+            OnErrorPlan::DeadLetter | OnErrorPlan::Retry(_) => false,
+        };
+        self.out.failed(Failure { error, row: row.cloned(), fatal });
+    }
+
     #[inline]
     fn feed(&mut self, feed: &Feed, row: &Row) {
         for taker in &feed.takers {

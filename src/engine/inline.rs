@@ -8,6 +8,7 @@ use crate::event::Row;
 use crate::operators::StreamStats;
 use crate::vpl::plan::Plan;
 
+use super::error::EngineError;
 use super::record::{Layouts, Record};
 use super::stats::DeadLetter;
 
@@ -32,10 +33,16 @@ pub(super) struct Queue {
     pub(super) dead: VecDeque<DeadLetter>,
     pub(super) failed: u64,
     pub(super) dead_dropped: u64,
+    /// Why the run has ended before the input did (`.on_error(fail)`).
+    fatal: Option<String>,
 }
 
 impl Queue {
+    #[cold]
     fn note(&mut self, failure: Failure) {
+        if failure.fatal {
+            self.fatal.get_or_insert_with(|| failure.error.to_string());
+        }
         self.failed += 1;
         if self.dead.len() < DEAD_LETTERS_KEPT {
             self.dead.push_back(DeadLetter::new(&self.plan, failure));
@@ -94,6 +101,7 @@ impl Inline {
             dead: VecDeque::new(),
             failed: 0,
             dead_dropped: 0,
+            fatal: None,
         };
         Self { streams, ticker, last_seq: 0, events: 0, finished: false, queue }
     }
@@ -111,7 +119,13 @@ impl Inline {
     }
 
     pub(super) fn is_finished(&self) -> bool {
-        self.finished
+        self.finished || self.queue.fatal.is_some()
+    }
+
+    /// An error if a stream has failed in a way that ends the run.
+    #[inline]
+    pub(super) fn check(&self) -> Result<(), EngineError> {
+        self.queue.fatal.as_ref().map_or(Ok(()), |message| Err(fatal(message)))
     }
 
     pub(super) fn stats(&self) -> Vec<StreamStats> {
@@ -152,7 +166,7 @@ impl Inline {
         for row in self.queue.rows.drain(..) {
             sink(layouts.record(&row));
         }
-        if !self.finished {
+        if !self.is_finished() {
             self.finished = true;
             self.streams.flush(&mut Through { layouts, sink, queue: &mut self.queue });
         }
@@ -160,11 +174,16 @@ impl Inline {
 
     /// The end of the input; results are queued.
     pub(super) fn close(&mut self) {
-        if !self.finished {
+        if !self.is_finished() {
             self.finished = true;
             self.streams.flush(&mut self.queue);
         }
     }
+}
+
+#[cold]
+fn fatal(message: &str) -> EngineError {
+    EngineError::Stage { stage: "main".to_owned(), message: message.to_owned() }
 }
 
 /// Gives an input row its place in the order of everything.

@@ -210,8 +210,9 @@ impl Engine {
     ) -> Result<(), EngineError> {
         match &mut self.mode {
             Mode::Inline(inline) => {
+                inline.check()?;
                 inline.feed(row, &self.layouts, sink);
-                Ok(())
+                inline.check()
             }
             Mode::Threads(threads) => {
                 let output = threads.output.as_mut().ok_or(EngineError::Taken("output"))?;
@@ -329,8 +330,10 @@ impl Engine {
         match &mut self.mode {
             Mode::Inline(inline) => {
                 inline.finish(&self.layouts, sink);
+                let outcome = inline.check();
                 let stats = self.counted();
-                Ok(self.ended.insert(stats))
+                let stats = &*self.ended.insert(stats);
+                outcome.map(|()| stats)
             }
             Mode::Threads(threads) => {
                 let output = threads.output.as_mut().ok_or(EngineError::Taken("output"))?;

@@ -50,6 +50,10 @@ pub struct StreamCounts {
     pub late: u64,
     /// Keys that it holds state for.
     pub keys: u64,
+    /// Events on which an operator failed. What became of them, `.on_error` says.
+    pub failed: u64,
+    /// Attempts beyond the first (`.on_error(retry(n))`).
+    pub retried: u64,
 }
 
 /// How a context ran.
@@ -90,6 +94,8 @@ impl StreamCounts {
             rows: stats.rows_out,
             late: stats.late,
             keys: stats.keys as u64,
+            failed: stats.failed,
+            retried: stats.retried,
         }
     }
 }
@@ -132,7 +138,7 @@ impl DeadLetter {
             stream: failure.error.stream,
             operator: failure.error.operator.to_owned(),
             error: failure.error.message,
-            attempts: 1,
+            attempts: failure.error.attempts,
             event: failure.row.map(|row| event_json(plan, &row)),
         }
     }

@@ -13,6 +13,8 @@ pub struct OperatorError {
     pub operator: &'static str,
     /// What happened; names the setting where a bound was exceeded.
     pub message: String,
+    /// How often the event was tried.
+    pub attempts: u32,
 }
 
 /// A plan that cannot run.

@@ -6,7 +6,7 @@
 //! one.
 
 use crate::event::Row;
-use crate::vpl::plan::{InputPlan, Plan, SourcePlan};
+use crate::vpl::plan::{InputPlan, OnErrorPlan, Plan, SourcePlan};
 
 use super::behind::Behind;
 use super::chain::{Chain, Next, Place};
@@ -30,8 +30,10 @@ pub struct StreamStats {
     pub late: u64,
     /// Rows that left it.
     pub rows_out: u64,
-    /// Events on which an operator failed.
+    /// Events on which an operator failed, and went on failing where they were tried again.
     pub failed: u64,
+    /// Attempts beyond the first (`.on_error(retry(n))`).
+    pub retried: u64,
     /// Keys that it holds state for.
     pub keys: usize,
     /// Rows in open windows (and values that aggregates keep), and rows that a join remembers.
@@ -58,6 +60,9 @@ pub struct StreamRuntime {
     late: u64,
     rows_out: u64,
     failed: u64,
+    /// How often an event on which it fails is tried again.
+    retries: u32,
+    retried: u64,
 }
 
 #[derive(Debug)]
@@ -123,6 +128,11 @@ impl StreamRuntime {
             late: 0,
             rows_out: 0,
             failed: 0,
+            retries: match stream_plan.on_error {
+                OnErrorPlan::Retry(retries) => retries,
+                OnErrorPlan::DeadLetter | OnErrorPlan::Skip | OnErrorPlan::Fail => 0,
+            },
+            retried: 0,
         })
     }
 
@@ -162,7 +172,7 @@ impl StreamRuntime {
         let taken = self.take(input, row, env, out);
         match moved.and(taken) {
             Ok(()) => Ok(()),
-            Err(failure) => Err(self.failed(failure)),
+            Err(failure) => self.again(failure, input, row, env, out),
         }
     }
 
@@ -217,10 +227,34 @@ impl StreamRuntime {
             late: self.late + join_late,
             rows_out: self.rows_out + self.behind.rows_out(),
             failed: self.failed,
+            retried: self.retried,
             keys: self.chain.keys().max(self.windows.as_ref().map_or(0, Windows::keys)),
             window_rows: self.behind.held() + join_rows,
             distinct_values: self.chain.remembered(),
         }
+    }
+
+    /// Tries an event again on which the stream has failed, if that is asked for: only streams that keep nothing of an
+    /// attempt that fails do so.
+    #[cold]
+    fn again(
+        &mut self,
+        failure: Failure,
+        input: usize,
+        row: &Row,
+        env: &mut Env,
+        out: &mut impl Emit,
+    ) -> Result<(), OperatorError> {
+        let mut failure = failure;
+        for _ in 0..self.retries {
+            self.retried += 1;
+            match self.take(input, row, env, out) {
+                Ok(()) => return Ok(()),
+                Err(next) => failure = next,
+            }
+        }
+        let attempts = self.retries + 1;
+        Err(OperatorError { attempts, ..self.failed(failure) })
     }
 
     #[cold]
@@ -230,6 +264,7 @@ impl StreamRuntime {
             stream: self.name.clone(),
             operator: failure.operator,
             message: failure.fault.to_string(),
+            attempts: 1,
         }
     }
 

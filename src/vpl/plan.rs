@@ -127,11 +127,27 @@ pub struct StreamPlan {
     pub allowed_lateness_ns: i64,
     /// The layout of the rows that leave it.
     pub shape: usize,
+    /// `.on_error(..)`
+    pub on_error: OnErrorPlan,
     /// How its rows are printed, where they are results; empty where they are none. A row's `lane` says which of them
     /// it is: always 0, but for `.process`, where it is the place of the emitted type.
     pub results: Vec<ResultPlan>,
     /// The names that its rows feed: its own, and that of `.emit as`. Only names that somebody consumes.
     pub feeds: Vec<FeedPlan>,
+}
+
+/// What becomes of an event on which an operator of a stream fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnErrorPlan {
+    /// It goes to the dead letters.
+    #[default]
+    DeadLetter,
+    /// It is counted.
+    Skip,
+    /// The run ends with an error.
+    Fail,
+    /// It is tried again this often, then it goes to the dead letters.
+    Retry(u32),
 }
 
 /// How a stream's rows become results.

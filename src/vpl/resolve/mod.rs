@@ -1,7 +1,7 @@
 //! Syntax to plan: every name is found, every construct either gets its meaning or is refused by name and line.
 //!
-//! Before anything else a `for` around statements is replaced by its turns. Then three passes. *Declarations* collects contexts, events, types, globals, functions and streams, and orders the
-//! streams. Then each stream is resolved in that order, so that what it consumes is known. A layout grows while its
+//! Before anything else a `for` around statements is replaced by its turns. Then three passes. *Declarations* collects
+//! contexts, events, types, globals, functions and streams, and orders the streams. Then each stream is resolved in that order, so that what it consumes is known. A layout grows while its
 //! consumers are resolved (an undeclared event has the fields that somebody reads), so everything that depends on
 //! final layouts is filled in by the last pass, *layouts*, which walks the streams backwards.
 
@@ -11,6 +11,7 @@ mod expr;
 mod functions;
 mod join;
 mod layouts;
+mod on_error;
 mod order;
 mod scope;
 mod settings;

@@ -4,8 +4,8 @@
 use crate::event::{FieldType, Shape, ShapeField, Value};
 use crate::vpl::diagnostic::Diagnostic;
 use crate::vpl::plan::{
-    AggregatePlan, EmitTypePlan, Expr, FeedPlan, InputPlan, LogPlan, OpPlan, ResultPlan, SourcePlan,
-    StreamPlan, TimerPlan,
+    AggregatePlan, EmitTypePlan, Expr, FeedPlan, InputPlan, LogPlan, OnErrorPlan, OpPlan, ResultPlan,
+    SourcePlan, StreamPlan, TimerPlan,
 };
 use crate::vpl::syntax::{
     self, ExprKind, Name, NamedExpr, OperatorKind, Source, SourceKind, Span, Step, StreamDecl,
@@ -24,6 +24,7 @@ pub(super) struct Draft {
     /// `.partition_by` behind the window, until the aggregate that it groups.
     group_by: Option<Expr>,
     context: Option<Span>,
+    pub(super) on_error: Option<Span>,
     /// The fields that an operator has fixed, with their slots; none while the source's pass through.
     own_fields: Option<Vec<(String, u16)>>,
     /// `.emit`, `.select`, `.aggregate` or `.process` stands in it: its rows are results whoever consumes them.
@@ -86,12 +87,14 @@ impl<'a> Resolver<'a> {
                 out_of_order_ns: 0,
                 allowed_lateness_ns: 0,
                 shape: 0,
+                on_error: OnErrorPlan::default(),
                 results: Vec::new(),
                 feeds: Vec::new(),
             },
             scope,
             group_by: None,
             context: None,
+            on_error: None,
             own_fields: None,
             makes_results: false,
             emit_as: None,
@@ -118,6 +121,7 @@ impl<'a> Resolver<'a> {
     /// What the stream leaves: its layout, its results, the names it feeds.
     fn finish(&mut self, decl: &StreamDecl, draft: &mut Draft) {
         self.check_join(decl, draft);
+        self.check_retry(draft);
         if draft.own_fields.is_some() {
             // Another operator has made rows of what functions emitted.
             draft.process = None;
@@ -381,8 +385,8 @@ impl<'a> Resolver<'a> {
             OperatorKind::Tap(args) => self.log("tap", args, draft),
             OperatorKind::Log(args) => self.log("log", args, draft),
             OperatorKind::Process(call) => self.process(call, draft),
-            OperatorKind::OnError(_)
-            | OperatorKind::Concurrent(_)
+            OperatorKind::OnError(policy) => self.on_error(policy, at, draft),
+            OperatorKind::Concurrent(_)
             | OperatorKind::To(_)
             | OperatorKind::From(_)
             | OperatorKind::FollowedBy(_)
