@@ -82,6 +82,7 @@ pub(super) struct Stepper {
     stats: Vec<StageStats>,
     leftovers: Leftovers,
     failure: Option<(String, String)>,
+    given_up: Vec<String>,
     events: u64,
     /// The input is to be closed as soon as what it holds has gone.
     closing: bool,
@@ -96,6 +97,7 @@ impl Stepper {
             stats: assembly.stats,
             leftovers: Leftovers::new(),
             failure: None,
+            given_up: Vec::new(),
             events: 0,
             closing: false,
         }
@@ -131,6 +133,30 @@ impl Stepper {
 
     fn has_ended(&self) -> bool {
         self.stages.iter().all(Option::is_none)
+    }
+
+    /// Closes the stages that are not done.
+    fn give_up(&mut self) {
+        if let Some(mut input) = self.input.take() {
+            self.events = input.events();
+            input.abandon();
+        }
+        for stage in self.stages.iter_mut().filter_map(Option::take) {
+            let mut stage = stage;
+            self.given_up.push(stage.name().to_owned());
+            stage.close(&mut self.leftovers);
+        }
+    }
+
+    /// How the run has ended.
+    fn outcome(&self) -> Result<(), EngineError> {
+        match &self.failure {
+            Some((stage, message)) => {
+                Err(EngineError::Stage { stage: stage.clone(), message: message.clone() })
+            }
+            None if self.given_up.is_empty() => Ok(()),
+            None => Err(EngineError::GivenUp(self.given_up.clone())),
+        }
     }
 }
 
@@ -371,13 +397,14 @@ impl Engine {
                         break;
                     }
                 }
-                let stats = self.counted();
-                if let Mode::Stepped(stepper) = &mut self.mode
-                    && let Some((stage, message)) = stepper.failure.take()
-                {
-                    return Err(EngineError::Stage { stage, message });
-                }
-                Ok(self.ended.insert(stats))
+                let Mode::Stepped(stepper) = &mut self.mode else { return Err(EngineError::Closed) };
+                stepper.give_up();
+                let undelivered = stepper.leftovers.undelivered();
+                let outcome = stepper.outcome();
+                let mut stats = self.counted();
+                stats.undelivered = undelivered.into_iter().map(|ring| (ring.ring, ring.items)).collect();
+                let stats = self.ended.insert(stats);
+                outcome.map(|()| &*stats)
             }
             Mode::Over => self.ended.as_ref().ok_or(EngineError::Closed),
         }

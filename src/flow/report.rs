@@ -121,6 +121,13 @@ impl fmt::Display for JoinError {
 
 impl Error for JoinError {}
 
+impl Leftovers {
+    /// Adds up what was left behind, ring by ring, after the ends of the rings are gone. Empty where nothing was.
+    pub fn undelivered(&self) -> Vec<Undelivered> {
+        count_undelivered(self)
+    }
+}
+
 /// Adds up what was left behind, after the ends of the rings are gone.
 pub(super) fn count_undelivered(leftovers: &Leftovers) -> Vec<Undelivered> {
     let mut rings: BTreeMap<String, Undelivered> = BTreeMap::new();
