@@ -1,6 +1,5 @@
 //! `for` around statements: what it makes, what it refuses, and where findings point.
 #![cfg(feature = "vpl")]
-
 #![allow(clippy::unwrap_used, missing_docs)] // a test that fails panics
 
 use varpin::engine::{Engine, Program, ProgramError};

@@ -1,6 +1,5 @@
 //! CSV: headers, quoting, what cells mean, and what is bad input.
 #![cfg(feature = "vpl")]
-
 #![allow(clippy::unwrap_used)] // a test that fails panics
 
 mod format_common;

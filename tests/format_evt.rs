@@ -1,6 +1,5 @@
 //! The `.evt` form: every form of value, every error with its line and column.
 #![cfg(feature = "vpl")]
-
 #![allow(clippy::unwrap_used)] // a test that fails panics
 
 mod format_common;

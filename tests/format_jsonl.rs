@@ -1,6 +1,5 @@
 //! JSON lines: where type, time and fields may stand, and what is bad input.
 #![cfg(feature = "vpl")]
-
 #![allow(clippy::unwrap_used)] // a test that fails panics
 
 mod format_common;

@@ -1,6 +1,5 @@
 //! What is printed reads back the same, and results look as they should.
 #![cfg(feature = "vpl")]
-
 #![allow(clippy::unwrap_used, clippy::format_push_string)] // a test that fails panics; a test may allocate
 
 mod format_common;

@@ -1,7 +1,6 @@
 //! An input as a stream of bytes: however it is cut into reads, whatever is in it, the rows are the same, memory is bounded,
 //! and a source can go on where another one stopped.
 #![cfg(feature = "vpl")]
-
 #![allow(clippy::unwrap_used)] // a test that fails panics
 
 mod format_common;

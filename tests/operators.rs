@@ -1,6 +1,5 @@
 //! What operators and expressions promise beyond the golden cases: bounds, failures, and what a row carries.
 #![cfg(feature = "vpl")]
-
 #![allow(clippy::unwrap_used)] // helpers of tests
 
 mod operators_support;

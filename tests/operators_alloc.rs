@@ -1,6 +1,5 @@
 //! In the steady state an event costs no heap allocation: not in filters and projections, not in windows of known keys.
 #![cfg(feature = "vpl")]
-
 #![allow(clippy::unwrap_used)] // helpers of tests
 
 mod operators_support;

@@ -1,6 +1,5 @@
 //! Joins (D23 to D25). The plans are put together by hand: the front end does not accept joins yet.
 #![cfg(feature = "vpl")]
-
 #![allow(clippy::unwrap_used)] // helpers of tests
 
 use varpin::event::{Row, Shape, Value};

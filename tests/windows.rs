@@ -1,6 +1,5 @@
 //! What windows promise at their edges: what closes them, in which order, what is late, and what is left at the end.
 #![cfg(feature = "vpl")]
-
 #![allow(clippy::unwrap_used)] // helpers of tests
 
 mod operators_support;

@@ -1,7 +1,6 @@
 //! Windows against a model that keeps everything in one list and looks at all of it on every event. Whatever the order of
 //! events, both must say the same; and so must a window that keeps its rows and one that feeds them to accumulators.
 #![cfg(feature = "vpl")]
-
 #![allow(clippy::unwrap_used)] // helpers of tests
 
 mod operators_support;

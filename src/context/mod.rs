@@ -1,9 +1,12 @@
 //! Contexts: a plan becomes stages and rings. The one place where `vpl` and `flow` meet.
 //!
-//! [`topology()`] splits the plan into stages; [`Streams`] runs the streams of one stage, round by round; [`ContextStage`] puts them
-//! behind rings; [`Router`] is the other end: it numbers what comes in and sends it to the stages that take it.
+//! [`topology()`] splits the plan into stages; [`Streams`] runs the streams of one stage, round by round;
+//! [`ContextStage`] puts them behind rings; [`Router`] is the other end: it numbers what comes in and sends it
+//! to the stages that take it.
 
 mod dirty;
+mod holdback;
+mod merging;
 mod order_dependence;
 mod router;
 mod stage;
@@ -11,6 +14,7 @@ mod streams;
 mod ticker;
 mod topology;
 
+pub use merging::{Merging, mergings};
 pub use order_dependence::{OrderDependence, order_dependence};
 pub use router::Router;
 pub use stage::{ContextStage, StageParts};

@@ -1,10 +1,12 @@
 //! A context's stage: its streams behind rings.
 //!
-//! One duty cycle takes what is there (up to a limit), runs it, and publishes everything that came of it at once. While some output is
-//! blocked it takes no more input, apart from the rest of the sequence number that it has begun (see `flow::fan_in`).
+//! One duty cycle takes what is there (up to a limit), runs it, and publishes everything that came of it at
+//! once. While some output is blocked it takes no more input, apart from the rest of the sequence number that
+//! it has begun (see `flow::fan_in`).
 //!
-//! In `deterministic` order a round is run when it is complete: at once where a lane brings one row per sequence number and there is no other
-//! lane, else when the fan-in's frontier has passed it. In the other orders every row is a round of its own.
+//! In `deterministic` order a round is run when it is complete: at once where a lane brings one row per
+//! sequence number and there is no other lane, else when the fan-in's frontier has passed it. In the other
+//! orders every row is a round of its own.
 
 use crate::event::Row;
 use crate::flow::{Cycle, FanIn, Leftovers, MergeOrder, OutPort, Ports, Stage};
@@ -47,17 +49,11 @@ pub struct ContextStage {
     batch_limit: usize,
     /// The sequence number of the round that is being collected; 0 where there is none.
     round: u64,
-    /// In the orders that don't wait: how far each lane had come when the cycle began.
-    lanes: Option<Vec<LaneTime>>,
+    /// Where rows can come in another order than that of the input, watermarks are held back: how far each lane
+    /// has come.
+    held_back: Option<Vec<u64>>,
     flushed: bool,
     stats: Arc<Mutex<Vec<StreamStats>>>,
-}
-
-/// How far a lane has come, in sequence and in event time.
-#[derive(Clone, Copy)]
-struct LaneTime {
-    progress: u64,
-    last_time_ns: i64,
 }
 
 /// The rings that lead away.
@@ -94,14 +90,19 @@ impl ContextStage {
     pub fn new(parts: StageParts) -> Self {
         let order = parts.inputs.order();
         let deterministic = order == MergeOrder::Deterministic;
-        let several = parts.inputs.lanes() > 1;
-        let lane = LaneTime { progress: 0, last_time_ns: i64::MIN };
+        let lanes = parts.inputs.lanes();
+        let mut streams = parts.streams;
+        let out_of_order = lanes > 1 || (0..lanes).any(|lane| parts.inputs.is_unordered(lane));
+        let holds_back = !deterministic && out_of_order && streams.uses_time();
+        if holds_back {
+            let unordered: Vec<bool> = (0..lanes).map(|lane| parts.inputs.is_unordered(lane)).collect();
+            streams.hold_back(&unordered);
+        }
         Self {
-            lanes: (several && !deterministic && parts.streams.uses_time())
-                .then(|| vec![lane; parts.inputs.lanes()]),
+            held_back: holds_back.then(|| vec![0; lanes]),
             row_by_row: !deterministic || parts.single_rows,
             name: parts.name,
-            streams: parts.streams,
+            streams,
             inputs: parts.inputs,
             outside: parts.outside,
             rings: Rings {
@@ -119,19 +120,11 @@ impl ContextStage {
 
     /// Takes rows up to the limit, or until an output is blocked.
     fn take(&mut self) -> crate::flow::Drained {
-        let Self { streams, inputs, rings, round, lanes, .. } = self;
+        let Self { streams, inputs, rings, round, .. } = self;
         let blocked = rings.ports.are_blocked();
-        if let Some(lanes) = lanes {
-            for (at, lane) in lanes.iter_mut().enumerate() {
-                lane.progress = inputs.lane_progress(at);
-            }
-        }
         let row_by_row = self.row_by_row;
-        let take = |lane: usize, row: &Row| {
+        let take = |_lane: usize, row: &Row| {
             if row_by_row {
-                if let Some(lanes) = lanes {
-                    streams.env().time_limit_ns = time_limit(lanes, lane, row);
-                }
                 streams.run_row(row, rings);
             } else {
                 if *round != 0 && *round != row.seq() {
@@ -149,28 +142,31 @@ impl ContextStage {
         }
     }
 
-    /// Runs the collected round if nothing more can come of it, and says how far the stage has come.
-    fn finish_round(&mut self) {
+    /// Runs what can be run now that the lanes have come further, and says how far the stage has come: the
+    /// collected round, if nothing more can come of it, and what waits for watermarks that were held back.
+    ///
+    /// The round of the end of the input is no round by itself: it is run by the flush, stream by stream, because a
+    /// stream that has been sent nothing is flushed before those behind it take what they were sent.
+    fn finish_rounds(&mut self) {
         let frontier = self.inputs.frontier();
-        if self.round != 0 && self.round <= frontier && !self.rings.ports.are_blocked() {
+        let is_blocked = self.rings.ports.are_blocked();
+        let is_complete = self.round != 0 && self.round <= frontier && self.round != super::FLUSH_SEQ;
+        if is_complete && !is_blocked {
             self.streams.run_round(&mut self.rings);
             self.round = 0;
         }
+        if let Some(progress) = &mut self.held_back {
+            if is_blocked {
+                return;
+            }
+            for (lane, progress) in progress.iter_mut().enumerate() {
+                *progress = self.inputs.lane_progress(lane);
+            }
+            self.streams.advance(progress, &mut self.rings);
+        }
         let done = if self.round == 0 { frontier } else { self.round - 1 };
-        // The end itself is told by closing the rings.
         self.rings.ports.note_progress(done.min(super::FLUSH_SEQ - 1));
     }
-}
-
-/// How far the watermark may move with this row: lanes that may still bring rows from before it hold it back, so that no event becomes
-/// late by interleaving.
-fn time_limit(lanes: &mut [LaneTime], lane: usize, row: &Row) -> i64 {
-    lanes[lane].last_time_ns = lanes[lane].last_time_ns.max(row.time_ns());
-    lanes[lane].progress = lanes[lane].progress.max(row.seq().saturating_sub(1));
-    let behind = |(at, other): (usize, &LaneTime)| {
-        (at != lane && other.progress < row.seq()).then_some(other.last_time_ns)
-    };
-    lanes.iter().enumerate().filter_map(behind).min().unwrap_or(i64::MAX)
 }
 
 impl Stage for ContextStage {
@@ -180,16 +176,22 @@ impl Stage for ContextStage {
 
     fn duty_cycle(&mut self) -> Cycle {
         let drained = self.take();
-        self.finish_round();
+        self.finish_rounds();
+        let has_everything = drained.ended || self.inputs.frontier() >= super::FLUSH_SEQ;
+        let is_between_rounds = self.round == 0 || self.round == super::FLUSH_SEQ;
         if self.rings.fatal.is_none()
-            && drained.ended
+            && has_everything
             && !self.flushed
-            && self.round == 0
+            && is_between_rounds
             && !self.rings.ports.are_blocked()
         {
-            self.streams.env().time_limit_ns = i64::MAX;
+            self.round = 0;
             self.streams.flush(&mut self.rings);
             self.flushed = true;
+            // A ring is not closed before the others are rid of what pends in front of them, and that may have
+            // to wait for somebody who waits for this very end. So it is told as progress, on each ring as soon
+            // as there is room.
+            self.rings.ports.note_progress(super::FLUSH_SEQ);
         }
         let flushed = self.rings.ports.flush();
         if let Some(message) = self.rings.fatal.take() {

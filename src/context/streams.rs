@@ -1,9 +1,12 @@
 //! The streams of one stage, run in rounds.
 //!
-//! A *round* is everything with one sequence number. Within it the streams run in order of rank, and each takes everything that its
-//! sources made of this input event, source by source, before the next one runs: that is the order which the language defines, and the reason
-//! why the results of several threads can be merged into it. A round either consists of a single row ([`Streams::run_row`], which copies
-//! nothing), or its rows are collected first ([`Streams::collect`]) and run together ([`Streams::run_round`]).
+//! A *round* is everything with one sequence number. Within it the streams run in order of rank, and each takes
+//! everything that its sources made of this input event, source by source, before the next one runs: that is
+//! the order which the language defines, and the reason why the results of several threads can be merged into
+//! it. A round either consists of a single row ([`Streams::run_row`], which copies nothing), or its rows are
+//! collected first ([`Streams::collect`]) and run together ([`Streams::run_round`]).
+
+use std::collections::BTreeSet;
 
 use crate::event::Row;
 use crate::operators::{CompileError, Emit, Env, Limits, OperatorError, Remap, StreamRuntime, StreamStats};
@@ -11,6 +14,7 @@ use crate::vpl::plan::{OnErrorPlan, Plan};
 
 use super::FLUSH_SEQ;
 use super::dirty::Dirty;
+use super::holdback::Holdback;
 use super::topology::{From, StageSpec, Topology};
 
 /// Where rows leave a stage.
@@ -55,7 +59,6 @@ struct Route {
     result: bool,
     on_error: OnErrorPlan,
     feeds: Vec<Feed>,
-    type_id: u32,
 }
 
 /// The streams of one stage.
@@ -71,6 +74,10 @@ pub struct Streams {
     relays: Vec<Vec<usize>>,
     /// Whether any name has such a port.
     relays_any: bool,
+    /// For each stream the lanes of the stage that its rows come over.
+    lanes_to: Vec<Vec<usize>>,
+    /// For each stream what holds its watermark back. Empty where nothing does.
+    holdbacks: Vec<Option<Holdback>>,
     env: Env,
 }
 
@@ -87,7 +94,8 @@ impl Streams {
         let mut takers: Vec<Vec<Taker>> = vec![Vec::new(); plan.names.len()];
         for (at, &stream) in spec.streams.iter().enumerate() {
             for (input, source) in plan.streams[stream].source.inputs().iter().enumerate() {
-                // A stream that takes a name through several inputs gets a row once, through the first that accepts it.
+                // A stream that takes a name through several inputs gets a row once, through the first that
+                // accepts it.
                 if takers[source.name].last().is_none_or(|last| last.at != at) {
                     takers[source.name].push(Taker { at, input: input as u16 });
                 }
@@ -116,7 +124,6 @@ impl Streams {
                 result: !plan.streams[stream].results.is_empty(),
                 on_error: plan.streams[stream].on_error,
                 feeds: feeds.collect(),
-                type_id: own_name(plan, stream),
             });
         }
         let count = spec.streams.len();
@@ -128,8 +135,40 @@ impl Streams {
             takers,
             relays_any: relays.iter().any(|ports| !ports.is_empty()),
             relays,
+            lanes_to: lanes_to(plan, topology, stage),
+            holdbacks: Vec::new(),
             env: Env::new(plan, limits)?,
         })
+    }
+
+    /// Holds the watermarks of streams back whose rows can come in another order than that of the input.
+    /// `unordered` says of each lane whether its rows come out of the order of their sequence numbers.
+    pub(super) fn hold_back(&mut self, unordered: &[bool]) {
+        let holdback = |(runtime, lanes): (&StreamRuntime, &Vec<usize>)| {
+            let out_of_order = lanes.len() > 1 || lanes.iter().any(|&lane| unordered[lane]);
+            (runtime.uses_time() && out_of_order).then(|| Holdback::new(lanes.clone()))
+        };
+        self.holdbacks = self.runtimes.iter().zip(&self.lanes_to).map(holdback).collect();
+    }
+
+    /// The lanes have come as far as `progress` says: moves the watermarks that they held back, in order of rank.
+    pub(super) fn advance(&mut self, progress: &[u64], out: &mut impl Outlet) {
+        for at in 0..self.holdbacks.len() {
+            self.run_below(at + 1, out);
+            let Some(holdback) = &mut self.holdbacks[at] else { continue };
+            holdback.advance(progress);
+            let (limit_ns, complete) = (holdback.limit_ns(), holdback.complete());
+            if limit_ns > self.runtimes[at].watermark_ns() {
+                self.env.time_limit_ns = limit_ns;
+                let route = &self.routes[at];
+                let mut sink = Sink { route, queues: &mut self.queues, dirty: &mut self.dirty, out };
+                let moved = self.runtimes[at].on_clock(limit_ns, complete, &mut self.env, &mut sink);
+                if let Err(error) = moved {
+                    sink.failed(error, None);
+                }
+            }
+        }
+        self.run_below(usize::MAX, out);
     }
 
     /// What the streams share: `var`s, the clock, the log.
@@ -148,7 +187,8 @@ impl Streams {
         }
         for index in 0..self.takers.get(name).map_or(0, Vec::len) {
             let Taker { at, input } = self.takers[name][index];
-            // What earlier streams have made of the row comes first, where the streams between here and there take it.
+            // What earlier streams have made of the row comes first, where the streams between here and there
+            // take it.
             self.run_below(at, out);
             self.step(at, input, row, out);
         }
@@ -193,6 +233,11 @@ impl Streams {
 
     fn run_queue(&mut self, at: usize, out: &mut impl Outlet) {
         let mut queue = std::mem::take(&mut self.queues[at]);
+        // Source by source: what a stream of this stage has made now stands behind what was collected, though
+        // its rank may be smaller.
+        if !queue.is_sorted_by_key(|(_, row)| row.rank()) {
+            queue.sort_by_key(|(_, row)| row.rank());
+        }
         for (input, row) in &queue {
             self.step(at, *input, row, out);
         }
@@ -203,6 +248,12 @@ impl Streams {
 
     #[inline]
     fn step(&mut self, at: usize, input: u16, row: &Row, out: &mut impl Outlet) {
+        if let Some(holdback) = self.holdbacks.get_mut(at) {
+            self.env.time_limit_ns = holdback.as_mut().map_or(i64::MAX, |holdback| {
+                holdback.note_row(row);
+                holdback.limit_ns()
+            });
+        }
         let route = &self.routes[at];
         let mut sink = Sink { route, queues: &mut self.queues, dirty: &mut self.dirty, out };
         if let Err(error) = self.runtimes[at].on_row(usize::from(input), row, &mut self.env, &mut sink) {
@@ -210,8 +261,11 @@ impl Streams {
         }
     }
 
-    /// The end of the input: in order of rank, each stream takes what its sources have flushed and is flushed itself (D4).
+    /// The end of the input: in order of rank, each stream takes what its sources have flushed and is flushed
+    /// itself (D4).
     pub fn flush(&mut self, out: &mut impl Outlet) {
+        self.holdbacks.clear();
+        self.env.time_limit_ns = i64::MAX;
         for at in 0..self.runtimes.len() {
             self.run_below(at + 1, out);
             let route = &self.routes[at];
@@ -247,9 +301,28 @@ impl Streams {
     }
 }
 
-fn own_name(plan: &Plan, stream: usize) -> u32 {
-    let name = plan.names.iter().position(|name| name.name == plan.streams[stream].name);
-    name.expect("the resolver gives every stream a name of rows") as u32
+/// For each stream of `stage` the lanes (edges that lead to the stage, counted in the topology's order) that
+/// its rows come over.
+fn lanes_to(plan: &Plan, topology: &Topology, stage: usize) -> Vec<Vec<usize>> {
+    let streams = &topology.stages[stage].streams;
+    let edges: Vec<_> = topology.edges.iter().filter(|edge| edge.to == stage).collect();
+    let mut lanes_to: Vec<BTreeSet<usize>> = Vec::with_capacity(streams.len());
+    for &stream in streams {
+        let takes = |name: usize| plan.streams[stream].source.inputs().iter().any(|input| input.name == name);
+        let feeds = |&(from, feed): &(usize, usize)| takes(plan.streams[from].feeds[feed].name);
+        let mut lanes: BTreeSet<usize> = (0..edges.len())
+            .filter(|&lane| {
+                edges[lane].relays.iter().any(|&name| takes(name)) || edges[lane].feeds.iter().any(feeds)
+            })
+            .collect();
+        for (&producer, through) in streams.iter().zip(&lanes_to) {
+            if plan.streams[producer].feeds.iter().any(|feed| takes(feed.name)) {
+                lanes.extend(through);
+            }
+        }
+        lanes_to.push(lanes);
+    }
+    lanes_to.into_iter().map(|lanes| lanes.into_iter().collect()).collect()
 }
 
 /// Takes the rows of one stream to where they go.
@@ -270,7 +343,8 @@ impl<O: Outlet> Emit for Sink<'_, O> {
             if feed.lane.is_some_and(|lane| lane != row.lane()) {
                 continue;
             }
-            if feed.remap.is_none() && feed.name == self.route.type_id {
+            // What `.process` emits carries its own type, also where it is taken under the stream's name.
+            if feed.remap.is_none() && feed.name == row.type_id() {
                 self.feed(feed, row);
             } else {
                 let mut other = feed.remap.as_ref().map_or_else(|| row.clone(), |remap| remap.apply(row));

@@ -193,7 +193,7 @@ fn edges(plan: &Plan, stages: &[StageSpec], stage_of: &[usize]) -> Vec<EdgeSpec>
     for (name, spec) in plan.names.iter().enumerate() {
         let targets: BTreeSet<usize> = spec.consumers.iter().map(|&consumer| stage_of[consumer]).collect();
         for to in targets {
-            relay(&mut edges, name, to);
+            relay(plan, &mut edges, name, to);
         }
     }
     let ancestors = ancestors(plan);
@@ -228,15 +228,18 @@ fn edge(edges: &mut Vec<EdgeSpec>, from: From, to: usize) -> &mut EdgeSpec {
     &mut edges[at]
 }
 
-/// Leads rows from outside under `name` to stage `to`: over its ring from the input, or else over its first edge,
-/// whose own stage then has to get them first.
-fn relay(edges: &mut [EdgeSpec], name: usize, to: usize) {
+/// Leads rows from outside under `name` to stage `to`: over the ring that brings rows of this name anyway, so that
+/// those who take them still take everything from one ring; else over its ring from the input, or else over its first
+/// edge. Where that does not come from the input, its own stage has to get them first.
+fn relay(plan: &Plan, edges: &mut [EdgeSpec], name: usize, to: usize) {
     let mut to = to;
     loop {
         let into = |edge: &EdgeSpec| edge.to == to;
+        let is_fed = |&(stream, feed): &(usize, usize)| plan.streams[stream].feeds[feed].name == name;
         let at = edges
             .iter()
-            .position(|edge| into(edge) && edge.from == From::Input)
+            .position(|edge| into(edge) && edge.feeds.iter().any(is_fed))
+            .or_else(|| edges.iter().position(|edge| into(edge) && edge.from == From::Input))
             .or_else(|| edges.iter().position(into))
             .expect("every stage has an edge that leads to it");
         if edges[at].relays.contains(&name) {

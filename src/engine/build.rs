@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use crate::context::{ContextStage, EdgeSpec, From, Router, StageParts, Streams, Ticker, Topology, topology};
+use crate::context::{
+    ContextStage, EdgeSpec, From, Router, StageParts, Streams, Ticker, Topology, mergings, topology,
+};
 use crate::cores::{CpuWish, PinPolicy, allowed_cpus, cpu_quota, place};
 use crate::event::Row;
 use crate::flow::{self, FanIn, LaneOptions, MergeOrder, OutPort, OutsideEnds, Stage, Worker};
@@ -139,14 +141,17 @@ impl Assembly {
             // One input needs no worker; several have theirs behind the contexts'.
             From::Input => wakers.get(builder.plan.contexts.len()).cloned().flatten(),
         };
-        let mut inputs: Vec<FanIn<Row>> = (0..count).map(|_| FanIn::new(order)).collect();
+        let mergings = mergings(topology, order);
+        let mut inputs: Vec<FanIn<Row>> = mergings.iter().map(|merging| FanIn::new(merging.order)).collect();
         let mut outputs: Vec<Vec<OutPort<Row>>> = (0..count).map(|_| Vec::new()).collect();
         let mut entry: Vec<OutPort<Row>> = Vec::new();
         let mut routes: Vec<Vec<usize>> = vec![Vec::new(); builder.plan.names.len()];
         for edge in &topology.edges {
-            let lanes = topology.edges.iter().filter(|other| other.to == edge.to).count();
-            let (port, receiver) = ring_of(builder, topology, edge, &waker, order, lanes > 1);
-            let options = LaneOptions { one_per_seq: edge.one_per_seq, lowest_rank: edge.lowest_rank };
+            let is_unordered = matches!(edge.from, From::Stage(from) if mergings[from].is_unordered);
+            let needs_progress = mergings[edge.to].needs_progress;
+            let (port, receiver) = ring_of(builder, topology, edge, &waker, needs_progress, is_unordered);
+            let options =
+                LaneOptions { one_per_seq: edge.one_per_seq, lowest_rank: edge.lowest_rank, is_unordered };
             inputs[edge.to].add_lane(receiver, options);
             match edge.from {
                 From::Stage(from) => outputs[from].push(port),
@@ -171,7 +176,7 @@ impl Assembly {
                 port = port.announces_progress();
             }
             let lowest_rank = spec.streams.iter().find(makes).map_or(0, |&stream| stream as u16 + 1);
-            results.add_lane(receiver, LaneOptions { one_per_seq: false, lowest_rank });
+            results.add_lane(receiver, LaneOptions { lowest_rank, ..LaneOptions::default() });
             outputs[stage].push(port);
         }
         let router = Router::new(entry, routes, Ticker::new(&builder.plan));
@@ -223,8 +228,8 @@ fn ring_of(
     topology: &Topology,
     edge: &EdgeSpec,
     waker: &impl Fn(From) -> Option<Waker>,
-    order: MergeOrder,
-    merged: bool,
+    needs_progress: bool,
+    is_unordered: bool,
 ) -> (OutPort<Row>, Receiver<Row>) {
     let to = &topology.stages[edge.to];
     let (mut sender, mut receiver) = ring::bounded(builder.effective_capacity(to.context));
@@ -239,7 +244,10 @@ fn ring_of(
         port = port.one_per_seq();
     }
     // Where nothing waits for progress it would only take room.
-    if merged || order == MergeOrder::Deterministic {
+    if is_unordered {
+        port = port.unordered();
+    }
+    if needs_progress {
         port = port.announces_progress();
     }
     if builder.fails_when_full(to.context) {
@@ -268,7 +276,7 @@ fn enter(
     let inputs = (0..builder.inputs).map(|number| {
         let (mut sender, receiver) = ring::bounded(capacity);
         sender.set_waker(waker.cloned());
-        merged.add_lane(receiver, LaneOptions { one_per_seq: true, lowest_rank: 0 });
+        merged.add_lane(receiver, LaneOptions { one_per_seq: true, ..LaneOptions::default() });
         let port = OutPort::new(format!("input {number} -> input"), sender);
         Input::new(End::Ring { port, rows: 0 }, outside.clone(), builder.publish_every)
     });

@@ -40,7 +40,8 @@ pub enum EngineError {
         /// Why.
         message: String,
     },
-    /// Stages of a stepped engine were not done at the deadline, and were given up. The statistics say what they left undelivered.
+    /// Stages of a stepped engine were not done at the deadline, and were given up. The statistics say what they
+    /// left undelivered.
     #[error("not done at the deadline: {}", .0.join(", "))]
     GivenUp(Vec<String>),
     /// A stage has ended before the input did; [`finish`](super::Engine::finish) says why.

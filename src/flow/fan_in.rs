@@ -1,8 +1,9 @@
 //! Several rings read as one, in a [`MergeOrder`]; items are handed over where they lie.
 //!
-//! A *lane* is one ring of the fan-in. Each lane has a view ([`LaneView`]): its head, or what can still come, or its
-//! end. [`choose`] picks a lane from the views; then a *run* of items is taken from that lane, as long as they
-//! stay below what the other lanes have or could have, so that lanes are compared once per run and not per item.
+//! A *lane* is one ring of the fan-in. Each lane has a view ([`LaneView`]): its head, or what can still come,
+//! or its end. [`choose`] picks a lane from the views; then a *run* of items is taken from that lane, as long
+//! as they stay below what the other lanes have or could have, so that lanes are compared once per run and not
+//! per item.
 //!
 //! ## A blocked stage finishes what it started
 //!
@@ -10,11 +11,11 @@
 //! between two items of sequence number 7, and a merge further down, which got one of its 7s over another way,
 //! waits to hear that the 7s of this way are complete. So under [`MergeOrder::Deterministic`] "no more" means no
 //! *greater sequence number*: [`drain`](FanIn::drain) goes on with the sequence number that it is at, and
-//! [`finish_started`](FanIn::finish_started) takes what comes of it later. Then this holds: of all items
-//! that are not yet taken, those with the smallest sequence number can always move on. They are in rings or pending in
-//! front of full rings, a full ring's head is not greater than they are, and every lane that is waited for has a head
-//! or can be told that nothing as small will come. The price is that the output of one sequence number must fit into
-//! the pending queue of its port.
+//! [`finish_started`](FanIn::finish_started) takes what comes of it later. Then this holds: of all items that
+//! are not yet taken, those with the smallest sequence number can always move on. They are in rings or pending
+//! in front of full rings, a full ring's head is not greater than they are, and every lane that is waited for
+//! has a head or can be told that nothing as small will come. The price is that the output of one sequence
+//! number must fit into the pending queue of its port.
 
 use super::item::Ordered;
 use super::order::{Bound, Choice, Key, LaneView, MergeOrder, choose};
@@ -27,12 +28,16 @@ const TURN_ITEMS: usize = 64;
 /// What the maker of a fan-in knows about one of its lanes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LaneOptions {
-    /// At most one item per sequence number comes on this lane, so that an item also tells that its sequence number is
-    /// complete. Must agree with [`OutPort::one_per_seq`](super::OutPort::one_per_seq) at the other end.
+    /// At most one item per sequence number comes on this lane, so that an item also tells that its sequence
+    /// number is complete. Must agree with [`OutPort::one_per_seq`](super::OutPort::one_per_seq) at the other
+    /// end.
     pub one_per_seq: bool,
-    /// No item of a smaller rank comes on this lane: items of other lanes with the same sequence number and a smaller
-    /// rank need not wait for it.
+    /// No item of a smaller rank comes on this lane: items of other lanes with the same sequence number and a
+    /// smaller rank need not wait for it.
     pub lowest_rank: u16,
+    /// Items don't come in the order of their sequence numbers, so only progress notices tell how far the lane
+    /// has come. Not under [`MergeOrder::Deterministic`].
+    pub is_unordered: bool,
 }
 
 /// What one call has taken.
@@ -78,8 +83,10 @@ impl Position {
     /// Notes that an item was taken.
     #[inline]
     fn item(&mut self, item: &impl Ordered) {
-        let seq = item.seq();
-        self.from_seq = if self.options.one_per_seq { seq.saturating_add(1) } else { seq };
+        if !self.options.is_unordered {
+            let seq = item.seq();
+            self.from_seq = if self.options.one_per_seq { seq.saturating_add(1) } else { seq };
+        }
         self.last_time_ns = Some(item.time_ns());
     }
 
@@ -128,8 +135,8 @@ impl Key {
     }
 }
 
-/// Commits the items that were handled when it goes, also during a panic: the item that panicked stays in the ring, and
-/// none before it is seen twice.
+/// Commits the items that were handled when it goes, also during a panic: the item that panicked stays in the
+/// ring, and none before it is seen twice.
 struct Handled<'a, T> {
     chunk: Option<ReadChunk<'a, T>>,
     count: usize,
@@ -374,10 +381,16 @@ impl<T: Ordered> FanIn<T> {
     #[inline]
     pub fn lane_progress(&self, lane: usize) -> u64 {
         match self.views[lane] {
-            LaneView::Head(key) => key.seq.saturating_sub(1),
-            LaneView::Open { .. } => self.lanes[lane].position.from_seq.saturating_sub(1),
+            LaneView::Head(key) if !self.is_unordered(lane) => key.seq.saturating_sub(1),
+            LaneView::Head(_) | LaneView::Open { .. } => self.lanes[lane].position.from_seq.saturating_sub(1),
             LaneView::Ended => u64::MAX,
         }
+    }
+
+    /// Whether this lane was added as [unordered](LaneOptions::is_unordered).
+    #[inline]
+    pub fn is_unordered(&self, lane: usize) -> bool {
+        self.lanes[lane].position.options.is_unordered
     }
 
     /// Event time of the last item taken from this lane.

@@ -1,14 +1,14 @@
-//! The writing end of a ring as a stage holds it: staged while the duty cycle runs, published once at its end, with a
-//! bounded queue for what doesn't fit.
+//! The writing end of a ring as a stage holds it: staged while the duty cycle runs, published once at its end,
+//! with a bounded queue for what doesn't fit.
 //!
-//! A stage that has handled an item must get rid of everything that it made of it, so sending never fails for want of
-//! room: what the ring can't take is *pending*, the port is *blocked*, and the stage takes no more input until it
-//! isn't. Backpressure is not consuming.
+//! A stage that has handled an item must get rid of everything that it made of it, so sending never fails for
+//! want of room: what the ring can't take is *pending*, the port is *blocked*, and the stage takes no more
+//! input until it isn't. Backpressure is not consuming.
 //!
-//! Ports of one stage are blocked separately, and a port with nothing to send still tells how far its stage has come
-//! (*progress*), or else a deterministic merge behind it would wait forever. Whether progress is due is decided at
-//! [`flush`](OutPort::flush) from three things: how far the stage has come, what the other end knows already, and
-//! whether anything is pending, which has to go first.
+//! Ports of one stage are blocked separately, and a port with nothing to send still tells how far its stage has
+//! come (*progress*), or else a deterministic merge behind it would wait forever. Whether progress is due is
+//! decided at [`flush`](OutPort::flush) from three things: how far the stage has come, what the other end knows
+//! already, and whether anything is pending, which has to go first.
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -20,8 +20,8 @@ use crate::ring::{Sender, StagedSender, Tally};
 /// How many items a port lets pend unless told otherwise.
 pub const PENDING_LIMIT: usize = 1 << 20;
 
-/// More output is pending than the port allows. The items beyond the limit are lost and counted as undelivered; a stage
-/// that gets this ends with [`Cycle::Failed`](super::Cycle::Failed).
+/// More output is pending than the port allows. The items beyond the limit are lost and counted as undelivered;
+/// a stage that gets this ends with [`Cycle::Failed`](super::Cycle::Failed).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PendingFull {
     /// The port.
@@ -67,6 +67,7 @@ pub struct OutPort<T> {
     closed: bool,
     announces_progress: bool,
     one_per_seq: bool,
+    is_unordered: bool,
     /// The receiver can tell from what is in the ring that everything up to here has been sent.
     told: u64,
     /// Everything up to here has been sent or is pending.
@@ -91,6 +92,7 @@ impl<T: Ordered> OutPort<T> {
             closed: false,
             announces_progress: false,
             one_per_seq: false,
+            is_unordered: false,
             told: 0,
             frontier: 0,
             lost: 0,
@@ -99,19 +101,27 @@ impl<T: Ordered> OutPort<T> {
         }
     }
 
-    /// The receiver merges several rings in [`MergeOrder::Deterministic`](super::MergeOrder::Deterministic), or passes
-    /// on to one that does: tell it how far the stage has come.
+    /// The receiver merges several rings in [`MergeOrder::Deterministic`](super::MergeOrder::Deterministic), or
+    /// passes on to one that does: tell it how far the stage has come.
     #[must_use]
     pub fn announces_progress(mut self) -> Self {
         self.announces_progress = true;
         self
     }
 
-    /// At most one item per sequence number is sent here, so an item also tells that its sequence number is complete.
-    /// The receiver's [`LaneOptions`](super::LaneOptions) must agree.
+    /// At most one item per sequence number is sent here, so an item also tells that its sequence number is
+    /// complete. The receiver's [`LaneOptions`](super::LaneOptions) must agree.
     #[must_use]
     pub fn one_per_seq(mut self) -> Self {
         self.one_per_seq = true;
+        self
+    }
+
+    /// Items aren't sent in the order of their sequence numbers, so they tell nothing of how far the stage has
+    /// come. The receiver's [`LaneOptions`](super::LaneOptions) must agree.
+    #[must_use]
+    pub fn unordered(mut self) -> Self {
+        self.is_unordered = true;
         self
     }
 
@@ -163,7 +173,9 @@ impl<T: Ordered> OutPort<T> {
     fn note_staged(&mut self, seq: u64) {
         debug_assert!(seq < u64::MAX, "sequence number u64::MAX is taken");
         self.sent += 1;
-        self.told = self.told.max(if self.one_per_seq { seq } else { seq.saturating_sub(1) });
+        if !self.is_unordered {
+            self.told = self.told.max(if self.one_per_seq { seq } else { seq.saturating_sub(1) });
+        }
     }
 
     #[cold]
@@ -178,11 +190,12 @@ impl<T: Ordered> OutPort<T> {
         }
     }
 
-    /// Publishes what was sent, after moving what pends into the ring as far as there is room. Tells progress if it
-    /// is due and there is room; else it is tried again at the next flush. Returns how many items that were, progress
-    /// included.
+    /// Publishes what was sent, after moving what pends into the ring as far as there is room. Tells progress
+    /// if it is due and there is room; else it is tried again at the next flush. Returns how many items that
+    /// were, progress included.
     ///
-    /// After the receiver is gone, everything that is sent or pends is counted as undelivered and `flush` returns 0.
+    /// After the receiver is gone, everything that is sent or pends is counted as undelivered and `flush`
+    /// returns 0.
     #[inline]
     pub fn flush(&mut self) -> Result<usize, PendingFull> {
         if self.closed {

@@ -70,7 +70,11 @@ impl Assembly {
                 port = port.one_per_seq();
             }
             source.outlet.borrow_mut().push(port);
-            let options = LaneOptions { one_per_seq: source.is_input, lowest_rank: source.node as u16 };
+            let options = LaneOptions {
+                one_per_seq: source.is_input,
+                lowest_rank: source.node as u16,
+                ..LaneOptions::default()
+            };
             let lane = fan_in.add_lane(receiver, options);
             if source.is_input {
                 input_lanes.push(lane);
