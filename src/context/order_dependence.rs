@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use crate::functions::Aggregate;
-use crate::vpl::plan::{Expr, OpPlan, Plan, Statement, StreamPlan, WindowPlan};
+use crate::vpl::plan::{Expr, OpPlan, Plan, SourcePlan, Statement, StreamPlan, WindowPlan};
 
 use super::topology::{From, Topology};
 
@@ -128,9 +128,10 @@ fn depends_on_order(plan: &Plan, stream: &StreamPlan, merged_before: bool) -> Op
         Some(WindowPlan::Session { .. }) if merged_before => Some("a session"),
         Some(WindowPlan::Time { .. } | WindowPlan::Session { .. }) | None => None,
     };
+    let source = matches!(stream.source, SourcePlan::Sequence(_)).then_some("a sequence");
     let operator = || stream.before.iter().chain(&stream.after).find_map(operator_depends);
     let variable = || uses_variables(plan, stream).then_some("a `var`");
-    window.or_else(operator).or_else(variable)
+    source.or(window).or_else(operator).or_else(variable)
 }
 
 fn operator_depends(operator: &OpPlan) -> Option<&'static str> {

@@ -54,6 +54,12 @@ pub struct StreamCounts {
     pub failed: u64,
     /// Attempts beyond the first (`.on_error(retry(n))`).
     pub retried: u64,
+    /// Runs of a sequence that could not start, because their key had `max_runs`.
+    pub runs_dropped: u64,
+    /// Events that a run of a sequence did not take, because it had `max_run_events`.
+    pub run_events_dropped: u64,
+    /// Results of runs of a sequence beyond `max_subsets`.
+    pub subsets_dropped: u64,
 }
 
 /// How a context ran.
@@ -96,6 +102,9 @@ impl StreamCounts {
             keys: stats.keys as u64,
             failed: stats.failed,
             retried: stats.retried,
+            runs_dropped: stats.runs_dropped,
+            run_events_dropped: stats.run_events_dropped,
+            subsets_dropped: stats.subsets_dropped,
         }
     }
 }

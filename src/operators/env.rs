@@ -45,6 +45,8 @@ pub struct Env {
     pub(super) arguments: Vec<Value>,
     /// Results of the accumulators of the aggregate under way.
     pub(super) finished: Vec<Value>,
+    /// What the run of a sequence has captured, for the condition under way.
+    pub(super) captured: Vec<Value>,
     /// Rows that functions have emitted for the `.process` under way.
     pub(super) emitted: Vec<Row>,
     /// The current key.
@@ -100,6 +102,7 @@ impl Env {
             frame: 0,
             arguments: Vec::new(),
             finished: Vec::new(),
+            captured: Vec::new(),
             emitted: Vec::new(),
             key: Value::Null,
             window: Bounds::default(),

@@ -43,6 +43,20 @@ impl<S: Default> Keys<S> {
         Self { table, entries, free, maybe_idle: 0, limit: limit.min(u32::MAX as usize), partitioned }
     }
 
+    /// The number of the entry of `key`, if it has one.
+    #[inline]
+    pub(super) fn find(&self, key: &Value) -> Option<usize> {
+        if !self.partitioned {
+            return Some(0);
+        }
+        let hash = key_hash(key);
+        let is_it = |place: &Place| {
+            place.hash == hash
+                && self.entries.get(place.entry as usize).is_some_and(|entry| key_eq(&entry.key, key))
+        };
+        self.table.find(hash, is_it).map(|place| place.entry as usize)
+    }
+
     /// The number of the entry of `key`; a new one, where the key is unknown.
     #[inline]
     pub(super) fn find_or_insert(&mut self, key: &Value, idle: impl Fn(&S) -> bool) -> Result<usize, Fault> {

@@ -20,6 +20,12 @@ pub struct Limits {
     pub max_distinct: usize,
     /// Rows that the open windows of a stream may hold (and values, where an aggregate must keep them).
     pub max_window_rows: usize,
+    /// Runs that a sequence keeps per key; beyond, no run starts, which is counted.
+    pub max_runs: usize,
+    /// Events that a run of a sequence captures; beyond, it takes no more for its `all`, which is counted.
+    pub max_run_events: usize,
+    /// Results of one run of a sequence under `.subsets()`, and wherever several `all` are combined; the rest is counted.
+    pub max_subsets: usize,
     /// How deep functions may call each other.
     pub max_call_depth: usize,
     /// Steps (statements and calls) of one call from a stream.
@@ -32,6 +38,9 @@ impl Default for Limits {
             max_partitions: 1_000_000,
             max_distinct: 1_000_000,
             max_window_rows: 10_000_000,
+            max_runs: 100_000,
+            max_run_events: 10_000,
+            max_subsets: 4_096,
             max_call_depth: 128,
             max_call_steps: 1_000_000,
         }
@@ -46,6 +55,9 @@ impl Limits {
             max_partitions: settings.max_partitions.unwrap_or(self.max_partitions),
             max_distinct: settings.max_distinct.unwrap_or(self.max_distinct),
             max_window_rows: settings.max_window_rows.unwrap_or(self.max_window_rows),
+            max_runs: settings.max_runs.unwrap_or(self.max_runs),
+            max_run_events: settings.max_run_events.unwrap_or(self.max_run_events),
+            max_subsets: settings.max_subsets.unwrap_or(self.max_subsets),
             max_call_depth: settings.max_call_depth.unwrap_or(self.max_call_depth),
             max_call_steps: settings.max_call_steps.unwrap_or(self.max_call_steps),
         }

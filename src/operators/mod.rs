@@ -25,6 +25,7 @@ mod process;
 mod project;
 mod remap;
 mod replace;
+mod sequence;
 mod stream;
 mod window;
 

@@ -18,6 +18,7 @@ use super::filter::Filter;
 use super::join::Join;
 use super::limits::Limits;
 use super::remap::Remap;
+use super::sequence::{Sequence, SequenceStats};
 use super::window::Windows;
 
 /// What a stream has done so far.
@@ -36,8 +37,16 @@ pub struct StreamStats {
     pub retried: u64,
     /// Keys that it holds state for.
     pub keys: usize,
-    /// Rows in open windows (and values that aggregates keep), and rows that a join remembers.
+    /// Rows in open windows (and values that aggregates keep), and rows that a join or the runs of a sequence hold.
     pub window_rows: usize,
+    /// Open runs of a sequence.
+    pub runs: usize,
+    /// Runs of a sequence that could not start, because their key had `max_runs`.
+    pub runs_dropped: u64,
+    /// Events that a run of a sequence did not take, because it had `max_run_events`.
+    pub run_events_dropped: u64,
+    /// Results of runs of a sequence beyond `max_subsets`.
+    pub subsets_dropped: u64,
     /// Values that `.distinct` remembers.
     pub distinct_values: usize,
 }
@@ -69,6 +78,7 @@ pub struct StreamRuntime {
 enum Source {
     Inputs(Vec<Input>),
     Join(Join),
+    Sequence(Box<Sequence>),
 }
 
 /// A name that the stream takes.
@@ -97,13 +107,16 @@ impl StreamRuntime {
         let place = Place { plan, stream: stream_plan, limits, mark };
         let source = match &stream_plan.source {
             SourcePlan::Join(join) => Source::Join(Join::compile(join, mark, limits, &compiler)?),
+            SourcePlan::Sequence(sequence) => {
+                Source::Sequence(Box::new(Sequence::compile(sequence, mark, limits, &compiler)?))
+            }
             source => {
                 let inputs = source.inputs().iter().map(|input| Input::compile(input, &compiler));
                 Source::Inputs(inputs.collect::<Result<_, _>>()?)
             }
         };
         let mut chain = Chain::compile(&place, &compiler)?;
-        chain.makes_rows |= matches!(source, Source::Join(_));
+        chain.makes_rows |= matches!(source, Source::Join(_) | Source::Sequence(_));
         let mut behind = Behind::compile(&place, &compiler)?;
         let windows = stream_plan.window.as_ref().map(|window| {
             Windows::compile(window, stream_plan, chain.partitioned, limits, &mut behind, &compiler)
@@ -112,7 +125,12 @@ impl StreamRuntime {
         if windows.is_none() && !stream_plan.after.is_empty() {
             return Err(compiler.error("operators behind a window need one"));
         }
-        let timed = matches!(source, Source::Join(_)) || windows.as_ref().is_some_and(Windows::is_timed);
+        let source_is_timed = match &source {
+            Source::Inputs(_) => false,
+            Source::Join(_) => true,
+            Source::Sequence(sequence) => sequence.is_timed(),
+        };
+        let timed = source_is_timed || windows.as_ref().is_some_and(Windows::is_timed);
         Ok(Self {
             name,
             source,
@@ -152,6 +170,7 @@ impl StreamRuntime {
         match &self.source {
             Source::Inputs(inputs) => inputs.iter().position(|input| input.name == name),
             Source::Join(join) => join.input_of(name),
+            Source::Sequence(sequence) => sequence.input_of(name),
         }
     }
 
@@ -198,6 +217,7 @@ impl StreamRuntime {
         let (source, mut through) = self.split(out);
         let mut result = match source {
             Source::Join(join) => join.advance(i64::MAX, cause, env, &mut through),
+            Source::Sequence(sequence) => sequence.advance(i64::MAX, cause, env, &mut through),
             Source::Inputs(_) => Ok(()),
         };
         if let Some(windows) = &mut self.windows {
@@ -218,18 +238,29 @@ impl StreamRuntime {
 
     /// What it has done so far.
     pub fn stats(&self) -> StreamStats {
-        let (join_rows, join_late) = match &self.source {
-            Source::Join(join) => (join.len(), join.late()),
-            Source::Inputs(_) => (0, 0),
-        };
+        let (mut source_rows, mut source_keys, mut source_late, mut runs) = (0, 0, 0, 0);
+        let mut sequence_stats = SequenceStats::default();
+        match &self.source {
+            Source::Inputs(_) => {}
+            Source::Join(join) => (source_rows, source_late) = (join.len(), join.late()),
+            Source::Sequence(sequence) => {
+                (source_rows, source_keys, runs) = (sequence.len(), sequence.keys(), sequence.runs());
+                sequence_stats = sequence.stats();
+                source_late = sequence_stats.late;
+            }
+        }
         StreamStats {
             events_in: self.events_in,
-            late: self.late + join_late,
+            late: self.late + source_late,
             rows_out: self.rows_out + self.behind.rows_out(),
             failed: self.failed,
             retried: self.retried,
-            keys: self.chain.keys().max(self.windows.as_ref().map_or(0, Windows::keys)),
-            window_rows: self.behind.held() + join_rows,
+            keys: self.chain.keys().max(self.windows.as_ref().map_or(0, Windows::keys)).max(source_keys),
+            runs,
+            runs_dropped: sequence_stats.runs_dropped,
+            run_events_dropped: sequence_stats.events_dropped,
+            subsets_dropped: sequence_stats.results_dropped,
+            window_rows: self.behind.held() + source_rows,
             distinct_values: self.chain.remembered(),
         }
     }
@@ -282,11 +313,15 @@ impl StreamRuntime {
             return Ok(());
         }
         let mut result = Ok(());
-        // What a join lets go of was there before the watermark moved, so it enters the window before that.
-        if let (Source::Join(join), mut through) = self.split(out)
-            && join.due_ns() <= watermark_ns
-        {
-            result = join.advance(watermark_ns, cause, env, &mut through);
+        // What a join or a sequence lets go of was there before the watermark moved, so it enters the window before that.
+        match self.split(out) {
+            (Source::Join(join), mut through) if join.due_ns() <= watermark_ns => {
+                result = join.advance(watermark_ns, cause, env, &mut through);
+            }
+            (Source::Sequence(sequence), mut through) if sequence.due_ns() <= watermark_ns => {
+                result = sequence.advance(watermark_ns, cause, env, &mut through);
+            }
+            _ => {}
         }
         self.watermark_ns = watermark_ns;
         if let Some(windows) = &mut self.windows
@@ -304,6 +339,9 @@ impl StreamRuntime {
         let inputs = match source {
             Source::Inputs(inputs) => inputs,
             Source::Join(join) => return join.take(input, row, watermark_ns, env, &mut through),
+            Source::Sequence(sequence) => {
+                return sequence.take(input, row, watermark_ns, env, &mut through);
+            }
         };
         let Some(first) = inputs.get(input) else { return Ok(()) };
         let mut accepts = first.accepts(row, env)?;

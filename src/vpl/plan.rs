@@ -98,6 +98,12 @@ pub struct EngineSettings {
     pub max_distinct: Option<usize>,
     /// `max_window_rows`: rows that the open windows of a stream may hold.
     pub max_window_rows: Option<usize>,
+    /// `max_runs`: runs that a sequence keeps per key.
+    pub max_runs: Option<usize>,
+    /// `max_run_events`: events that a run of a sequence captures.
+    pub max_run_events: Option<usize>,
+    /// `max_subsets`: results of one run under `.subsets()`.
+    pub max_subsets: Option<usize>,
     /// `max_call_depth`: how deep functions may call each other.
     pub max_call_depth: Option<usize>,
     /// `max_call_steps`: steps of one call from a stream.
@@ -199,6 +205,8 @@ pub enum SourcePlan {
     Merge(Vec<InputPlan>),
     /// `join(..)` and its siblings.
     Join(JoinPlan),
+    /// `A as a -> B as b`
+    Sequence(SequencePlan),
 }
 
 impl SourcePlan {
@@ -208,6 +216,7 @@ impl SourcePlan {
             Self::Name(input) => std::slice::from_ref(input),
             Self::Merge(inputs) => inputs,
             Self::Join(join) => &join.sides,
+            Self::Sequence(sequence) => &sequence.inputs,
         }
     }
 }
@@ -237,6 +246,103 @@ pub struct JoinPlan {
     pub on: Vec<[(usize, Expr); 2]>,
     /// `.window(..)`, in nanoseconds.
     pub window_ns: i64,
+}
+
+/// A sequence. Its rows hold what the program reads of each match.
+#[derive(Clone, Debug)]
+pub struct SequencePlan {
+    /// Every name that a step or a negation takes, once.
+    pub inputs: Vec<InputPlan>,
+    /// The steps in order.
+    pub steps: Vec<StepPlan>,
+    /// `.within(..)`, in nanoseconds.
+    pub within_ns: Option<i64>,
+    /// What a run does with an event that it could take.
+    pub selection: Selection,
+    /// Which results a completed run has.
+    pub emission: Emission,
+    /// `.partition_by(..)`: the key over the layout of each input; none where runs have no key.
+    pub keys: Vec<Expr>,
+    /// What each slot of a match's row holds.
+    pub slots: Vec<CapturePlan>,
+}
+
+/// A step of a sequence.
+#[derive(Clone, Debug)]
+pub struct StepPlan {
+    /// Its alias, or the name that it takes.
+    pub name: String,
+    /// What it takes, by index of the inputs.
+    pub input: usize,
+    /// `all`: one event or more.
+    pub all: bool,
+    /// Its condition.
+    pub guard: Option<GuardPlan>,
+    /// `.increasing(f)`, `.decreasing(f)`: the slot of the field in the layout of the input.
+    pub trend: Option<(super::syntax::Trend, u16)>,
+    /// `.not(..)` behind it: what must not come before the next step, or before the end behind the last one.
+    pub nots: Vec<NotPlan>,
+}
+
+/// `.not(X where c)`
+#[derive(Clone, Debug)]
+pub struct NotPlan {
+    /// What must not come, by index of the inputs.
+    pub input: usize,
+    /// Its condition.
+    pub guard: Option<GuardPlan>,
+}
+
+/// A condition over the event that is tested, and over what the run has captured.
+#[derive(Clone, Debug)]
+pub struct GuardPlan {
+    /// What [`Expr::Captured`] speaks of, by index.
+    pub captured: Vec<CapturePlan>,
+    /// The condition, over the layout of the input.
+    pub condition: Expr,
+}
+
+/// Something that is read of the events of a run. Steps go by index, slots are those of the step's input.
+#[derive(Clone, Debug)]
+pub enum CapturePlan {
+    /// A field of the first event of a step.
+    First(usize, u16),
+    /// A field of the last event of a step; of the only one, where it isn't `all`.
+    Last(usize, u16),
+    /// The time of the first event of a step.
+    FirstTime(usize),
+    /// The time of the last event of a step.
+    LastTime(usize),
+    /// How many events a step has.
+    Count(usize),
+    /// An aggregate over the events of an `all` step.
+    Aggregate(usize, AccumulatorPlan),
+    /// From the first to the last event, in milliseconds.
+    DurationMs,
+}
+
+/// What a run does with an event that it could take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Selection {
+    /// `.stnm()`: takes the first that satisfies its step, skips others.
+    #[default]
+    NextMatch,
+    /// `.strict()`: ends at one that doesn't satisfy its step.
+    Strict,
+    /// `.stam()`: is copied; one copy takes it, the other goes on waiting.
+    AnyMatch,
+}
+
+/// Which results a completed run has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Emission {
+    /// `.each()`: one per prefix of what `all` has captured.
+    #[default]
+    Each,
+    /// `.longest()`: one.
+    Longest,
+    /// `.subsets()`: one per subset of what `all` has captured.
+    Subsets,
 }
 
 /// A window.
@@ -452,6 +558,8 @@ pub enum Expr {
     Local(usize),
     /// The value of an accumulator, by index, in `.aggregate`.
     Aggregate(usize),
+    /// In a condition of a sequence: what the run has captured, by index, with its name for printing.
+    Captured(usize, String),
     /// A prefix operator.
     Unary(UnaryOp, Box<Expr>),
     /// An infix operator.

@@ -9,8 +9,10 @@ use crate::event::Value;
 use crate::event::json::{push_text, write_json};
 
 use super::literal::{duration_text, timestamp_text};
-use super::plan::{AccumulatorPlan, Expr, OpPlan, Plan, SourcePlan, WindowPlan};
-use super::syntax::{BinaryOp, JoinKind, UnaryOp};
+use super::plan::{
+    AccumulatorPlan, Emission, Expr, GuardPlan, OpPlan, Plan, Selection, SequencePlan, SourcePlan, WindowPlan,
+};
+use super::syntax::{BinaryOp, JoinKind, Trend, UnaryOp};
 
 /// What one operator does: its verb, and with what.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,7 +72,47 @@ impl<'a> PlanPrinter<'a> {
                 let on = on.collect::<Vec<_>>().join(" and ");
                 format!("{kind}({sides}) on {on} within {}", duration_text(join.window_ns))
             }
+            SourcePlan::Sequence(sequence) => self.sequence(sequence),
         }
+    }
+
+    fn sequence(&self, sequence: &SequencePlan) -> String {
+        let taken = |input: usize, guard: &Option<GuardPlan>| {
+            let name = &self.plan.names[sequence.inputs[input].name].name;
+            match guard {
+                Some(guard) => format!("{name} where {}", self.expr(&guard.condition)),
+                None => name.clone(),
+            }
+        };
+        let mut steps = Vec::new();
+        for step in &sequence.steps {
+            let all = if step.all { "all " } else { "" };
+            let trend = match step.trend {
+                Some((Trend::Increasing, _)) => " increasing",
+                Some((Trend::Decreasing, _)) => " decreasing",
+                None => "",
+            };
+            steps.push(format!("{all}{}{trend} as {}", taken(step.input, &step.guard), step.name));
+            steps.extend(step.nots.iter().map(|not| format!("not {}", taken(not.input, &not.guard))));
+        }
+        let mut text = steps.join(" -> ");
+        if let Some(within_ns) = sequence.within_ns {
+            let _ = write!(text, " within {}", duration_text(within_ns));
+        }
+        if let (Some(key), Some(input)) = (sequence.keys.first(), sequence.inputs.first()) {
+            let _ = write!(text, " by {} of {}", self.expr(key), self.plan.names[input.name].name);
+        }
+        match sequence.selection {
+            Selection::NextMatch => {}
+            Selection::Strict => text.push_str(", strict"),
+            Selection::AnyMatch => text.push_str(", any match"),
+        }
+        match sequence.emission {
+            Emission::Each => {}
+            Emission::Longest => text.push_str(", longest"),
+            Emission::Subsets => text.push_str(", subsets"),
+        }
+        text
     }
 
     /// A window.
@@ -163,6 +205,7 @@ impl<'a> PlanPrinter<'a> {
             Expr::Global(index) => self.plan.globals[*index].name.clone(),
             Expr::Local(index) => local(*index),
             Expr::Aggregate(index) => self.accumulator(*index),
+            Expr::Captured(_, name) => name.clone(),
             Expr::Unary(op, operand) => format!("{}{}", unary(*op), self.inner(operand)),
             Expr::Binary(op, left, right) => {
                 format!("{} {} {}", self.inner(left), binary(*op), self.inner(right))

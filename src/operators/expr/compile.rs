@@ -222,6 +222,7 @@ impl<'a> Compiler<'a> {
                 Some(value) if !self.plan.globals[*index].mutable => Node::Const(value.clone()),
                 _ => Node::Global(*index),
             },
+            plan::Expr::Captured(index, _) => Node::Captured(*index),
             plan::Expr::Local(index) => Node::Local(*index),
             plan::Expr::Aggregate(index) => Node::Accumulator(*index),
             plan::Expr::Unary(operator, inner) => {

@@ -29,6 +29,8 @@ pub(super) enum Node {
     WindowEnd,
     Global(usize),
     Local(usize),
+    /// What a run of a sequence has captured.
+    Captured(usize),
     /// The result of an accumulator.
     Accumulator(usize),
 
@@ -161,6 +163,7 @@ impl Node {
             Self::WindowEnd => Value::Timestamp(env.window.end_ns),
             Self::Global(index) => env.globals.get(*index).cloned().unwrap_or_default(),
             Self::Local(index) => env.locals.get(env.frame + index).cloned().unwrap_or_default(),
+            Self::Captured(index) => env.captured.get(*index).cloned().unwrap_or_default(),
             Self::Accumulator(index) => env.finished.get(*index).cloned().unwrap_or_default(),
             Self::CompareFloat { .. }
             | Self::CompareInt { .. }

@@ -33,6 +33,7 @@ impl Survey {
             | plan::Expr::WindowStart
             | plan::Expr::WindowEnd
             | plan::Expr::Global(_)
+            | plan::Expr::Captured(..)
             | plan::Expr::Aggregate(_) => {}
             plan::Expr::Local(local) => self.local(*local),
             plan::Expr::Unary(_, inner) | plan::Expr::Member(inner, _) => self.expr(inner, depth),

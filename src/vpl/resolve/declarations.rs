@@ -14,6 +14,7 @@ use crate::vpl::syntax::{
 
 use super::order::topological;
 use super::scope::Scope;
+use super::sequence::Pattern;
 use super::{Resolver, StreamInfo, settings};
 
 /// The highest CPU number that a context can list.
@@ -32,6 +33,7 @@ impl<'a> Resolver<'a> {
         self.declare_functions(program);
         self.globals(program);
         self.functions(program);
+        self.patterns(program);
         self.order_streams(program);
         self.configs(program);
         self.refuse_the_rest(program);
@@ -384,7 +386,7 @@ impl<'a> Resolver<'a> {
         let depends_on: Vec<Vec<usize>> = decls
             .iter()
             .map(|decl| {
-                let mut sources: Vec<usize> = source_names(decl)
+                let mut sources: Vec<usize> = source_names(decl, &self.patterns)
                     .into_iter()
                     .filter_map(|source| producers.get(source.text.as_str()))
                     .flatten()
@@ -411,7 +413,8 @@ impl<'a> Resolver<'a> {
         };
         for index in order {
             let decl = decls[index];
-            self.consumed.extend(source_names(decl).into_iter().map(|source| source.text.as_str()));
+            self.consumed
+                .extend(source_names(decl, &self.patterns).into_iter().map(|source| source.text.as_str()));
             self.stream_ids.insert(&decl.name.text, self.stream_decls.len());
             let emit_as = decl.operators.iter().find_map(|operator| match &operator.kind {
                 OperatorKind::Emit { as_type: Some(name), .. } => Some(name.text.as_str()),
@@ -447,7 +450,6 @@ impl<'a> Resolver<'a> {
                     ));
                     continue;
                 }
-                StatementKind::Pattern { .. } => "`pattern`",
                 StatementKind::For { .. }
                 | StatementKind::Context { .. }
                 | StatementKind::Config { .. }
@@ -456,6 +458,7 @@ impl<'a> Resolver<'a> {
                 | StatementKind::TypeRecord { .. }
                 | StatementKind::Binding(_)
                 | StatementKind::Function { .. }
+                | StatementKind::Pattern { .. }
                 | StatementKind::Stream(_)
                 | StatementKind::Assign { .. } => continue,
             };
@@ -465,7 +468,7 @@ impl<'a> Resolver<'a> {
 }
 
 /// The names that a stream takes.
-pub(super) fn source_names(decl: &StreamDecl) -> Vec<&Name> {
+fn source_names<'a>(decl: &'a StreamDecl, patterns: &HashMap<&'a str, Pattern<'a>>) -> Vec<&'a Name> {
     match &decl.source.kind {
         SourceKind::Merge(branches) => branches.iter().map(|branch| &branch.source).collect(),
         SourceKind::Join(_, sides) => sides.iter().map(|side| &side.source).collect(),
@@ -473,7 +476,10 @@ pub(super) fn source_names(decl: &StreamDecl) -> Vec<&Name> {
         SourceKind::Sequence(items) => items.iter().map(|item| &item.source).collect(),
         SourceKind::From { event_type, .. } => vec![event_type],
         SourceKind::Step(step) => {
-            let mut names = vec![&step.source];
+            let mut names: Vec<&Name> = match patterns.get(step.source.text.as_str()) {
+                Some(pattern) => pattern.steps.iter().map(|step| &step.source).collect(),
+                None => vec![&step.source],
+            };
             for operator in &decl.operators {
                 if let OperatorKind::FollowedBy(step) | OperatorKind::Not(step) = &operator.kind {
                     names.push(&step.source);

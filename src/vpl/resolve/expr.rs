@@ -78,7 +78,7 @@ impl Resolver<'_> {
         self.fail(Diagnostic::error(span, format!("{construct} is not supported yet")))
     }
 
-    fn fail(&mut self, finding: Diagnostic) -> Expr {
+    pub(super) fn fail(&mut self, finding: Diagnostic) -> Expr {
         self.findings.push(finding);
         Expr::Const(Value::Missing)
     }
@@ -90,6 +90,9 @@ impl Resolver<'_> {
         let Some(row) = scope.row.clone() else {
             return self.name_without_row(name, span, scope);
         };
+        if let Some(found) = self.name_in_sequence(name, span, scope) {
+            return self.over_rows(found, scope);
+        }
         let found = if row.names.iter().any(|alias| alias == name) {
             self.all_fields(&row, span)
         } else if row.sides.iter().any(|(side, _)| side == name) {
@@ -147,13 +150,7 @@ impl Resolver<'_> {
 
     /// A field of the row, or one of the names that stand for something about it, or a global.
     fn field_or_special(&mut self, name: &str, span: Span, row: &RowScope, scope: &Scope) -> Expr {
-        let hidden = match name {
-            "timestamp" => Some(Expr::Time),
-            "_partition" if scope.partitioned => Some(Expr::Key),
-            "window_start" if scope.windowed => Some(Expr::WindowStart),
-            "window_end" if scope.windowed => Some(Expr::WindowEnd),
-            _ => self.global(name),
-        };
+        let hidden = self.special(name, scope);
         if !row.sides.is_empty() {
             return self.field_of_sides(name, span, row, hidden);
         }
@@ -165,6 +162,17 @@ impl Resolver<'_> {
             (Some(field), _) => field,
             (None, Some(hidden)) => hidden,
             (None, None) => self.unknown_field(name, span, row),
+        }
+    }
+
+    /// What `name` means where no field is called so.
+    pub(super) fn special(&self, name: &str, scope: &Scope) -> Option<Expr> {
+        match name {
+            "timestamp" => Some(Expr::Time),
+            "_partition" if scope.partitioned => Some(Expr::Key),
+            "window_start" if scope.windowed => Some(Expr::WindowStart),
+            "window_end" if scope.windowed => Some(Expr::WindowEnd),
+            _ => self.global(name),
         }
     }
 
@@ -182,7 +190,7 @@ impl Resolver<'_> {
         Some(Expr::Field(shape.keep(position), name.to_owned()))
     }
 
-    fn unknown_field(&mut self, name: &str, span: Span, row: &RowScope) -> Expr {
+    pub(super) fn unknown_field(&mut self, name: &str, span: Span, row: &RowScope) -> Expr {
         let shape = &self.plan.shapes[row.shape];
         let fields = || shape.fields.iter().map(|field| field.name.as_str());
         let message = match &row.origin {
@@ -212,6 +220,9 @@ impl Resolver<'_> {
         if !row.sides.is_empty() {
             return self.all_fields_of_sides(row, span);
         }
+        if let Some(refused) = self.all_fields_of_match(row, span) {
+            return refused;
+        }
         let fields = self.keep_all(row.shape);
         Expr::AllFields { fields, rest: self.plan.shapes[row.shape].rest }
     }
@@ -234,6 +245,9 @@ impl Resolver<'_> {
     }
 
     fn member(&mut self, object: &syntax::Expr, name: &Name, scope: &mut Scope) -> Expr {
+        if let Some(found) = self.member_in_sequence(object, name, scope) {
+            return self.over_rows(found, scope);
+        }
         if let (ExprKind::Name(whole), Some(row)) = (&object.kind, scope.row.clone())
             && scope.local(whole).is_none()
         {
@@ -343,6 +357,9 @@ impl Resolver<'_> {
         {
             return value;
         }
+        if let Some(value) = self.call_in_sequence(name, args, span, scope) {
+            return value;
+        }
         let Some(builtin) = Builtin::lookup(name) else {
             return self.unknown_function(name, at, scope);
         };
@@ -382,7 +399,7 @@ impl Resolver<'_> {
     }
 
     /// A call in `.aggregate` that is an aggregate of rows; none where it is a function of aggregates.
-    fn aggregate_call(
+    pub(super) fn aggregate_call(
         &mut self,
         name: &str,
         args: &[NamedExpr],

@@ -268,6 +268,7 @@ fn called(value: &Expr, calls: &mut Vec<usize>) {
         | Expr::WindowEnd
         | Expr::Global(_)
         | Expr::Local(_)
+        | Expr::Captured(..)
         | Expr::Aggregate(_) => {}
     }
 }

@@ -260,7 +260,7 @@ fn inside(span: Span, decl: &StreamDecl) -> bool {
 }
 
 /// The names that an expression begins with at each of its leaves.
-fn mentioned<'e>(expr: &'e syntax::Expr, names: &mut Vec<&'e str>) {
+pub(super) fn mentioned<'e>(expr: &'e syntax::Expr, names: &mut Vec<&'e str>) {
     match &expr.kind {
         ExprKind::Name(name) => names.push(name),
         ExprKind::Literal(_) => {}

@@ -14,6 +14,7 @@ mod layouts;
 mod on_error;
 mod order;
 mod scope;
+mod sequence;
 mod settings;
 mod stream;
 mod window;
@@ -60,6 +61,10 @@ struct Resolver<'a> {
     stream_decls: Vec<StreamInfo<'a>>,
     /// Stream names to ranks.
     stream_ids: HashMap<&'a str, usize>,
+    /// `pattern` statements by name.
+    patterns: HashMap<&'a str, sequence::Pattern<'a>>,
+    /// Layouts of matches of sequences.
+    sequence_shapes: HashSet<usize>,
     /// Every name that some stream takes.
     consumed: HashSet<&'a str>,
 }

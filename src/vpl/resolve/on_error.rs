@@ -74,7 +74,7 @@ impl Resolver<'_> {
                 Some("the window holds")
             }
             SourcePlan::Name(_) | SourcePlan::Merge(_) => draft.plan.before.iter().find_map(keeps),
-            SourcePlan::Join(_) => Some("the source remembers"),
+            SourcePlan::Join(_) | SourcePlan::Sequence(_) => Some("the source remembers"),
         };
         if let Some(kept) = kept {
             let message =

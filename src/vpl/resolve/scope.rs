@@ -2,6 +2,8 @@
 
 use crate::vpl::plan::AccumulatorPlan;
 
+use super::sequence::SequenceScope;
+
 /// Why a row has the fields it has: decides what an unknown name is.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Origin {
@@ -20,6 +22,8 @@ pub(super) enum Origin {
 pub(super) struct Scope {
     /// The layout of the current row; none in functions and globals.
     pub row: Option<RowScope>,
+    /// In the conditions of a sequence, and behind one as long as the rows are its matches.
+    pub sequence: Option<SequenceScope>,
     /// Parameters and locals, innermost last, with their index.
     pub locals: Vec<(String, usize)>,
     /// The next free local.

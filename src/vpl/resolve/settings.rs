@@ -58,6 +58,9 @@ pub(super) fn engine(settings: &[(Name, Setting)], findings: &mut Findings) -> E
         "max_partitions",
         "max_distinct",
         "max_window_rows",
+        "max_runs",
+        "max_run_events",
+        "max_subsets",
         "max_call_depth",
         "max_call_steps",
     ];
@@ -68,6 +71,9 @@ pub(super) fn engine(settings: &[(Name, Setting)], findings: &mut Findings) -> E
         "max_partitions" => result.max_partitions = count(key, value, i64::MAX, findings),
         "max_distinct" => result.max_distinct = count(key, value, i64::MAX, findings),
         "max_window_rows" => result.max_window_rows = count(key, value, i64::MAX, findings),
+        "max_runs" => result.max_runs = count(key, value, i64::MAX, findings),
+        "max_run_events" => result.max_run_events = count(key, value, i64::MAX, findings),
+        "max_subsets" => result.max_subsets = count(key, value, i64::MAX, findings),
         "max_call_depth" => result.max_call_depth = count(key, value, 1000, findings),
         _ => result.max_call_steps = count(key, value, i64::MAX, findings).map(|steps| steps as u64),
     });

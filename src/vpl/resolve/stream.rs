@@ -13,6 +13,7 @@ use crate::vpl::syntax::{
 
 use super::Resolver;
 use super::scope::{Origin, RowScope, Scope};
+use super::sequence;
 
 /// The levels of `.log`.
 const LEVELS: &[&str] = &["trace", "debug", "info", "warn", "error"];
@@ -67,6 +68,7 @@ impl<'a> Resolver<'a> {
             self.plan.streams.push(draft.plan);
         }
         self.check_targets();
+        self.check_patterns();
     }
 
     fn stream(&mut self, decl: &'a StreamDecl) -> Draft {
@@ -74,7 +76,12 @@ impl<'a> Resolver<'a> {
             self.refuse(ty.span, "the type of a stream");
         }
         let mut scope = Scope::default();
-        let (source, merged) = self.source(&decl.name.text, &decl.source, &mut scope);
+        let is_sequence = self.is_sequence(decl);
+        let (source, merged) = if is_sequence {
+            (self.sequence(decl, &mut scope), None)
+        } else {
+            self.source(&decl.name.text, &decl.source, &mut scope)
+        };
         let mut draft = Draft {
             plan: StreamPlan {
                 name: decl.name.text.clone(),
@@ -105,8 +112,13 @@ impl<'a> Resolver<'a> {
             sends_to: None,
         };
         draft.sides = draft.row().sides;
+        if draft.scope.partitioned {
+            draft.push(sequence::keyed());
+        }
         for operator in &decl.operators {
-            self.operator(operator, &mut draft);
+            if !(is_sequence && sequence::belongs_to_sequence(&operator.kind)) {
+                self.operator(operator, &mut draft);
+            }
         }
         if draft.context.is_none() {
             draft.plan.context = self.context_ids.get("main").copied().unwrap_or_default();
@@ -122,6 +134,7 @@ impl<'a> Resolver<'a> {
     fn finish(&mut self, decl: &StreamDecl, draft: &mut Draft) {
         self.check_join(decl, draft);
         self.check_retry(draft);
+        self.finish_sequence(decl, draft);
         if draft.own_fields.is_some() {
             // Another operator has made rows of what functions emitted.
             draft.process = None;
@@ -209,7 +222,7 @@ impl<'a> Resolver<'a> {
                 self.findings.push(Diagnostic::error(source.span, "`merge` needs at least one branch"));
             }
             SourceKind::Merge(branches) => return self.merge(branches, scope),
-            SourceKind::Step(step) => drop(self.refuse(step.span, "a sequence")),
+            SourceKind::Step(step) => drop(self.refuse(step.span, "this step")),
             SourceKind::Join(kind, sides) => return self.join(*kind, sides, source.span, scope),
             SourceKind::Timer { interval, initial_delay } => {
                 return (self.timer(stream, interval, initial_delay.as_ref(), scope), None);
@@ -258,6 +271,10 @@ impl<'a> Resolver<'a> {
 
     /// The rows under a name, as a consumer sees them.
     pub(super) fn taken(&mut self, source: &Name) -> (usize, RowScope) {
+        if self.patterns.contains_key(source.text.as_str()) {
+            let message = format!("the pattern `{}` can only be all of a stream's source", source.text);
+            self.findings.push(Diagnostic::error(source.span, message));
+        }
         let name = self.row_name(&source.text);
         let (shape, declared) = (self.plan.names[name].shape, self.plan.names[name].declared);
         let origin = if !self.plan.shapes[shape].declared {
@@ -386,10 +403,7 @@ impl<'a> Resolver<'a> {
             OperatorKind::Log(args) => self.log("log", args, draft),
             OperatorKind::Process(call) => self.process(call, draft),
             OperatorKind::OnError(policy) => self.on_error(policy, at, draft),
-            OperatorKind::Concurrent(_)
-            | OperatorKind::To(_)
-            | OperatorKind::From(_)
-            | OperatorKind::FollowedBy(_)
+            OperatorKind::FollowedBy(_)
             | OperatorKind::Within(_)
             | OperatorKind::Not(_)
             | OperatorKind::Trend(..)
@@ -398,7 +412,13 @@ impl<'a> Resolver<'a> {
             | OperatorKind::Stam
             | OperatorKind::Each
             | OperatorKind::Longest
-            | OperatorKind::Subsets
+            | OperatorKind::Subsets => {
+                let message = format!("{} belongs to a sequence", construct(&operator.kind));
+                self.findings.push(Diagnostic::error(at, message).help("as in A as a -> B as b .within(5s)"));
+            }
+            OperatorKind::Concurrent(_)
+            | OperatorKind::To(_)
+            | OperatorKind::From(_)
             | OperatorKind::Fork(_)
             | OperatorKind::Reserved { .. } => {
                 let construct = construct(&operator.kind);
@@ -531,6 +551,12 @@ impl<'a> Resolver<'a> {
     }
 
     fn partition_by(&mut self, key: &syntax::Expr, at: Span, draft: &mut Draft) {
+        if self.sequence_key(key, at, draft) {
+            if !std::mem::replace(&mut draft.scope.partitioned, true) {
+                draft.push(sequence::keyed());
+            }
+            return;
+        }
         let resolved = self.expr(key, &mut draft.scope);
         draft.scope.partitioned = true;
         if draft.plan.window.is_none() {
@@ -684,7 +710,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// The constant duration that `expr` is; at least 0.
-    fn duration(&mut self, expr: &syntax::Expr, what: &str) -> Option<i64> {
+    pub(super) fn duration(&mut self, expr: &syntax::Expr, what: &str) -> Option<i64> {
         match self.constant(expr) {
             Some(Value::Duration(ns)) if ns >= 0 => Some(ns),
             _ => {
