@@ -91,7 +91,7 @@ impl Resolver<'_> {
             return self.name_without_row(name, span, scope);
         };
         if let Some(found) = self.name_in_sequence(name, span, scope) {
-            return self.over_rows(found, scope);
+            return Self::over_rows(found, scope);
         }
         let found = if row.names.iter().any(|alias| alias == name) {
             self.all_fields(&row, span)
@@ -246,7 +246,7 @@ impl Resolver<'_> {
 
     fn member(&mut self, object: &syntax::Expr, name: &Name, scope: &mut Scope) -> Expr {
         if let Some(found) = self.member_in_sequence(object, name, scope) {
-            return self.over_rows(found, scope);
+            return Self::over_rows(found, scope);
         }
         if let (ExprKind::Name(whole), Some(row)) = (&object.kind, scope.row.clone())
             && scope.local(whole).is_none()

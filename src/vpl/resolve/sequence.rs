@@ -387,7 +387,7 @@ impl<'a> Resolver<'a> {
             return (parts.steps.iter().filter(same).count() == 1).then(|| text.to_owned());
         };
         let first = parts.steps.iter().filter_map(|other| other.alias).find(|other| other.text == alias.text);
-        if first.is_some_and(|first| first.span != alias.span) {
+        if first.is_some_and(|first| first.span.start != alias.span.start) {
             let message = format!("two steps are called `{}`", alias.text);
             self.findings.push(Diagnostic::error(alias.span, message));
         }
