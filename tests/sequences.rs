@@ -3,6 +3,8 @@
 //! Events are written `A5`, or `A5/2@7`: type, field `v`, field `k` (0), and seconds (the place among the events).
 #![allow(clippy::unwrap_used, missing_docs)] // a test that fails panics
 
+use std::fmt::Write;
+
 use varpin::engine::{Engine, Program, ProgramError, Record, Stats, StreamCounts};
 use varpin::event::Value;
 use varpin::vpl::diagnostic::{Severity, line_column};
@@ -352,7 +354,7 @@ fn contexts_do_not_change_what_comes_out() {
         random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let pick = |shift: u32, of: u32| (random >> shift) % of;
         let name = ["A", "B", "B", "C", "X"][pick(24, if pick(9, 4) == 0 { 5 } else { 4 }) as usize];
-        events.push_str(&format!("{name}{}/{} ", pick(16, 5), pick(12, 3)));
+        write!(events, "{name}{}/{} ", pick(16, 5), pick(12, 3)).unwrap();
     }
     let expected = run(&plain, &events);
     assert!(expected.len() > 50, "{}", expected.len());

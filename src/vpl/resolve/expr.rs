@@ -251,6 +251,10 @@ impl Resolver<'_> {
         if let (ExprKind::Name(whole), Some(row)) = (&object.kind, scope.row.clone())
             && scope.local(whole).is_none()
         {
+            if row.names.contains(whole) && !row.sides.is_empty() {
+                let field = self.field_of_sides(&name.text, name.span, &row, None);
+                return Self::over_rows(field, scope);
+            }
             if row.names.contains(whole) {
                 let field = match self.field(row.shape, &name.text) {
                     Some(field) => field,

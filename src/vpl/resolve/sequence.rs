@@ -180,12 +180,12 @@ impl<'a> Resolver<'a> {
             // A step with `all` sees what it has captured so far.
             let visible = at + usize::from(part.all);
             let guard = part.guard.map(|guard| self.guard(guard, tested, visible, &steps, partitioned));
-            let trend = part.trend.and_then(|(trend, field)| match self.field(own.row.shape, &field.text) {
-                Some(Expr::Field(slot, _)) => Some((trend, slot)),
-                _ => {
-                    self.unknown_field(&field.text, field.span, &own.row);
-                    None
+            let trend = part.trend.and_then(|(trend, field)| {
+                if let Some(Expr::Field(slot, _)) = self.field(own.row.shape, &field.text) {
+                    return Some((trend, slot));
                 }
+                self.unknown_field(&field.text, field.span, &own.row);
+                None
             });
             let mut not_plans = Vec::new();
             for (not, (input, mut row)) in part.nots.iter().zip(nots) {
@@ -368,12 +368,11 @@ impl<'a> Resolver<'a> {
                 "what must not come is one event; `all`, `.increasing` and `.decreasing` mean nothing here";
             self.findings.push(Diagnostic::error(step.span, message));
         }
-        match parts.steps.last_mut() {
-            Some(part) => part.nots.push(step),
-            None => {
-                let message = "a sequence cannot begin with what must not come";
-                self.findings.push(Diagnostic::error(step.span, message));
-            }
+        if let Some(part) = parts.steps.last_mut() {
+            part.nots.push(step);
+        } else {
+            let message = "a sequence cannot begin with what must not come";
+            self.findings.push(Diagnostic::error(step.span, message));
         }
     }
 
@@ -502,9 +501,10 @@ impl<'a> Resolver<'a> {
     /// An unqualified name, where it means something in a sequence.
     pub(super) fn name_in_sequence(&mut self, name: &str, span: Span, scope: &mut Scope) -> Option<Expr> {
         if let Some(step) = self.step_called(name, span, scope)? {
-            let help = match scope.sequence.as_ref()?.steps[step].all {
-                true => format!("as in last({name}).field, count({name}), sum({name}.field)"),
-                false => format!("as in {name}.field"),
+            let help = if scope.sequence.as_ref()?.steps[step].all {
+                format!("as in last({name}).field, count({name}), sum({name}.field)")
+            } else {
+                format!("as in {name}.field")
             };
             let message = format!("`{name}` is a whole event (or several); name a field of it");
             return Some(self.fail(Diagnostic::error(span, message).help(help)));
@@ -582,7 +582,9 @@ impl<'a> Resolver<'a> {
             return None; // `min(a, b)` is the function, as in `.aggregate` (D19).
         }
         let mut names = Vec::new();
-        args.iter().for_each(|arg| mentioned(&arg.value, &mut names));
+        for arg in args {
+            mentioned(&arg.value, &mut names);
+        }
         let mut over: Option<(usize, &str)> = None;
         let mut mixed = false;
         for name in names {
