@@ -319,7 +319,10 @@ fn mistakes_are_refused_by_name() {
         &s("A as a -> all B as bs .within(5s).emit(s: sum(bs.v - a.v))"),
         "2: `sum` goes over the events of one step",
     );
-    refused("event A: v: int\nstream S = A as a -> B\n.within(5s).emit(v: a.w)", "3: `A` has no field `w`");
+    refused(
+        "event A: v: int\nstream S = A as a -> B\n.within(5s).emit(v: a.w)",
+        "3: event `A` has no field `w`",
+    );
 }
 
 #[test]
