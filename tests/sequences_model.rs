@@ -1,6 +1,8 @@
 //! Sequences against a model that copies everything: random patterns over random events, in order of time.
 #![allow(clippy::unwrap_used, missing_docs)] // a test that fails panics
 
+use std::fmt::Write;
+
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
@@ -55,12 +57,12 @@ impl Pattern {
                 Guard::AboveFirst if self.steps[0].all => " where v > s0.first.v".into(),
                 Guard::AboveFirst => " where v > s0.v".into(),
             };
-            text += &format!("{arrow}{all}{}{guard} as s{at}", NAMES[step.name]);
+            write!(text, "{arrow}{all}{}{guard} as s{at}", NAMES[step.name]).unwrap();
             if let Some(not) = step.not {
-                text += &format!(" .not({} where v > 2)", NAMES[not]);
+                write!(text, " .not({} where v > 2)", NAMES[not]).unwrap();
             }
         }
-        text += &format!(".within({}s).{}().{}()", self.within, self.selection, self.emission);
+        write!(text, ".within({}s).{}().{}()", self.within, self.selection, self.emission).unwrap();
         if self.keyed {
             text += ".partition_by(k)";
         }

@@ -231,7 +231,9 @@ mod tests {
         pool.capture(run, 1, second);
         let copy = pool.copy(run);
         pool.capture(copy, 1, third);
-        [first, second, third].into_iter().for_each(|event| pool.release(event));
+        for event in [first, second, third] {
+            pool.release(event);
+        }
         let mut list = Vec::new();
         pool.list(&pool.captured(run)[1], &mut list);
         assert_eq!(list, [second]);
