@@ -38,7 +38,9 @@ impl Resolver<'_> {
             ExprKind::Binary(syntax::BinaryOp::Is, ..) => self.refuse(expr.span, "`is`"),
             ExprKind::Binary(op, left, right) => {
                 let left = boxed(self, left, scope);
-                Expr::Binary(*op, left, boxed(self, right, scope))
+                let right = boxed(self, right, scope);
+                self.check_comparison(*op, &left, &right, expr.span, scope);
+                Expr::Binary(*op, left, right)
             }
             ExprKind::Range { from, to, inclusive } => {
                 let from = boxed(self, from, scope);

@@ -197,7 +197,7 @@ impl<'a> Resolver<'a> {
 }
 
 /// Every statement of a body, in order.
-fn walk(body: &[Statement], visit: &mut impl FnMut(&Statement)) {
+pub(super) fn walk(body: &[Statement], visit: &mut impl FnMut(&Statement)) {
     for statement in body {
         visit(statement);
         match statement {

@@ -17,6 +17,7 @@ mod scope;
 mod sequence;
 mod settings;
 mod stream;
+mod unwanted;
 mod window;
 
 use std::collections::{HashMap, HashSet};
@@ -34,6 +35,7 @@ pub fn resolve(program: &Program) -> (Plan, Vec<Diagnostic>) {
     let mut resolver = Resolver { findings, ..Resolver::default() };
     resolver.declarations(&program);
     resolver.streams();
+    resolver.unwanted(&program);
     if !resolver.findings.iter().any(|finding| finding.severity == Severity::Error) {
         resolver.layouts();
     }
