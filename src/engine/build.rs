@@ -74,7 +74,8 @@ pub(super) fn build(builder: &Builder) -> Result<Engine, BuildError> {
     ))
 }
 
-/// A worker for each context, in their order, and one for the stage in front of several inputs; and what was asked for in vain.
+/// A worker for each context, in their order, and one for the stage in front of several inputs; and what was
+/// asked for in vain.
 fn workers(builder: &Builder) -> Result<(Vec<Worker>, Vec<String>), BuildError> {
     let plan = &builder.plan;
     let allowed = allowed_cpus().map_err(BuildError::Cpus)?;

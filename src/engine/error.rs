@@ -40,8 +40,8 @@ pub enum EngineError {
         /// Why.
         message: String,
     },
-    /// Stages of a stepped engine were not done at the deadline, and were given up. The statistics say what they
-    /// left undelivered.
+    /// Stages of a stepped engine were not done at the deadline, and were given up. The statistics say what
+    /// they left undelivered.
     #[error("not done at the deadline: {}", .0.join(", "))]
     GivenUp(Vec<String>),
     /// A stage has ended before the input did; [`finish`](super::Engine::finish) says why.
@@ -52,7 +52,8 @@ pub enum EngineError {
     Taken(&'static str),
     /// The program runs on the caller's thread, so it has no ends to give away.
     #[error(
-        "the program has no contexts and runs on the caller's thread: it has no {0} to take (Builder::threaded gives it a thread)"
+        "the program has no contexts and runs on the caller's thread: it has no {0} to take \
+         (Builder::threaded gives it a thread)"
     )]
     NoThreads(&'static str),
     /// Results wait for a poll, and more than this is not kept.
@@ -77,7 +78,8 @@ pub enum EventError {
     },
     /// The type is not declared and the program passes all fields on: it needs them by name.
     #[error(
-        "the program passes all fields of {event_type} on and does not declare them; give {field} through EventType::event_with"
+        "the program passes all fields of {event_type} on and does not declare them; \
+         give {field} through EventType::event_with"
     )]
     NeedsMap {
         /// The event type.

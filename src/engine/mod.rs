@@ -20,9 +20,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A program without contexts runs on the thread that feeds it: no thread, no ring. One with contexts has a thread for each;
-//! [`Engine::take_input`] and [`Engine::take_output`] give its ends to threads of the embedder's own, and
-//! [`Builder::stepped`] leaves the stepping to the embedder.
+//! A program without contexts runs on the thread that feeds it: no thread, no ring. One with contexts has a
+//! thread for each; [`Engine::take_input`] and [`Engine::take_output`] give its ends to threads of the
+//! embedder's own, and [`Builder::stepped`] leaves the stepping to the embedder.
 
 mod build;
 mod builder;

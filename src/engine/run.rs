@@ -220,8 +220,9 @@ impl Engine {
         JsonLines::new(&self.layouts)
     }
 
-    /// Feeds an event and hands over the results that are there, which are those of this event where the program runs on the
-    /// caller's thread, and those of earlier events elsewhere. Waits for room while taking results, so one thread is enough.
+    /// Feeds an event and hands over the results that are there, which are those of this event where the
+    /// program runs on the caller's thread, and those of earlier events elsewhere. Waits for room while
+    /// taking results, so one thread is enough.
     #[inline]
     pub fn feed(&mut self, mut event: Event, sink: impl FnMut(Record<'_>)) -> Result<(), EngineError> {
         self.feed_row(&mut event.row, sink)
@@ -269,7 +270,8 @@ impl Engine {
         }
     }
 
-    /// Pushes an event without handing over results: [`poll`](Self::poll) does. Gives the event back where there is no room.
+    /// Pushes an event without handing over results: [`poll`](Self::poll) does. Gives the event back where
+    /// there is no room.
     pub fn try_push(&mut self, event: Event) -> Result<(), InputError> {
         match &mut self.mode {
             Mode::Inline(inline) => {
@@ -295,7 +297,8 @@ impl Engine {
         }
     }
 
-    /// Publishes what was pushed and not published yet, and hands over the results that are there. Returns how many.
+    /// Publishes what was pushed and not published yet, and hands over the results that are there. Returns
+    /// how many.
     pub fn poll(&mut self, mut sink: impl FnMut(Record<'_>)) -> usize {
         match &mut self.mode {
             Mode::Inline(inline) => {
@@ -315,8 +318,8 @@ impl Engine {
         }
     }
 
-    /// Of a stepped engine: one duty cycle of every stage. Returns how much was done; 0 where there is nothing to do now, and always
-    /// where the engine steps itself.
+    /// Of a stepped engine: one duty cycle of every stage. Returns how much was done; 0 where there is
+    /// nothing to do now, and always where the engine steps itself.
     pub fn step(&mut self) -> usize {
         match &mut self.mode {
             Mode::Stepped(stepper) => stepper.step(),
@@ -324,7 +327,8 @@ impl Engine {
         }
     }
 
-    /// Closes the input: what has come in is still handled. [`poll`](Self::poll) goes on until nothing comes any more.
+    /// Closes the input: what has come in is still handled. [`poll`](Self::poll) goes on until nothing comes
+    /// any more.
     pub fn close(&mut self) {
         match &mut self.mode {
             Mode::Inline(inline) => inline.close(),
@@ -340,7 +344,8 @@ impl Engine {
         }
     }
 
-    /// Ends the input, hands over all results that are left, and waits for the threads. The error says which stages failed or were stuck.
+    /// Ends the input, hands over all results that are left, and waits for the threads. The error says which
+    /// stages failed or were stuck.
     pub fn finish(&mut self, sink: impl FnMut(Record<'_>)) -> Result<&Stats, EngineError> {
         self.finish_within(FINISH_WITHIN, sink)
     }
@@ -444,8 +449,8 @@ impl Engine {
         }
     }
 
-    /// Waits until the run has ended, for up to `deadline`; then gives it up. Inputs that were not taken are closed; the output must be polled
-    /// to its end, or a full ring holds the run up.
+    /// Waits until the run has ended, for up to `deadline`; then gives it up. Inputs that were not taken are
+    /// closed; the output must be polled to its end, or a full ring holds the run up.
     pub fn join(&mut self, deadline: Duration) -> Result<&Stats, EngineError> {
         if let Mode::Inline(_) | Mode::Stepped(_) = self.mode {
             return self.finish_within(deadline, |_| {});
@@ -537,13 +542,14 @@ impl Engine {
         stats.streams = streams.into_iter().map(|(_, counts)| counts).collect();
     }
 
-    /// Takes the lines that the program has written (`.print`, `.log`, `.tap`, `print(x)`), stream by stream. They are kept up to a bound;
-    /// those beyond it are only counted.
+    /// Takes the lines that the program has written (`.print`, `.log`, `.tap`, `print(x)`), stream by stream.
+    /// They are kept up to a bound; those beyond it are only counted.
     pub fn take_log_lines(&mut self) -> Vec<LogLine> {
         self.logs.iter_mut().flat_map(LogRing::take).collect()
     }
 
-    /// Takes the events on which streams have failed. They are kept up to a bound; those beyond it are only counted.
+    /// Takes the events on which streams have failed. They are kept up to a bound; those beyond it are only
+    /// counted.
     pub fn take_dead_letters(&mut self) -> Vec<DeadLetter> {
         if let Mode::Inline(inline) = &mut self.mode {
             return inline.queue().dead.drain(..).collect();

@@ -1,8 +1,9 @@
 //! What programs can call: the built-in functions of expressions, and the aggregates of windows.
 //!
-//! A [`Builtin`] takes values and gives one; [`Value::Missing`](crate::event::Value) stands for "no value", so nothing here fails. Two rules
-//! hold for all of them and are applied in one place, [`Builtin::call`]: an argument without a value makes a result
-//! without one (save for `coalesce` and `if_null`), and so do arguments of a type that the function has no use for.
+//! A [`Builtin`] takes values and gives one; [`Value::Missing`](crate::event::Value) stands for "no value",
+//! so nothing here fails. Two rules hold for all of them and are applied in one place, [`Builtin::call`]: an
+//! argument without a value makes a result without one (save for `coalesce` and `if_null`), and so do
+//! arguments of a type that the function has no use for.
 //!
 //! An [`Aggregate`] is fed row by row through an [`Accumulator`].
 

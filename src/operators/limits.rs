@@ -24,7 +24,8 @@ pub struct Limits {
     pub max_runs: usize,
     /// Events that a run of a sequence captures; beyond, it takes no more for its `all`, which is counted.
     pub max_run_events: usize,
-    /// Results of one run of a sequence under `.subsets()`, and wherever several `all` are combined; the rest is counted.
+    /// Results of one run of a sequence under `.subsets()`, and wherever several `all` are combined; the rest
+    /// is counted.
     pub max_subsets: usize,
     /// How deep functions may call each other.
     pub max_call_depth: usize,

@@ -1,9 +1,9 @@
 //! A stream at run time: source, chain, window, and what is behind the window.
 //!
-//! On an event the watermark moves first; what it closes is emitted; then the event is processed (D3). The watermark
-//! is the largest time seen (but no more than `Env::time_limit_ns`) less `out_of_order`, and counts every event that
-//! reaches the stream, also one that a filter then drops (D1). A stream in which nothing depends on it does not keep
-//! one.
+//! On an event the watermark moves first; what it closes is emitted; then the event is processed (D3). The
+//! watermark is the largest time seen (but no more than `Env::time_limit_ns`) less `out_of_order`, and counts
+//! every event that reaches the stream, also one that a filter then drops (D1). A stream in which nothing
+//! depends on it does not keep one.
 
 use crate::event::Row;
 use crate::vpl::plan::{InputPlan, OnErrorPlan, Plan, SourcePlan};
@@ -37,7 +37,8 @@ pub struct StreamStats {
     pub retried: u64,
     /// Keys that it holds state for.
     pub keys: usize,
-    /// Rows in open windows (and values that aggregates keep), and rows that a join or the runs of a sequence hold.
+    /// Rows in open windows (and values that aggregates keep), and rows that a join or the runs of a sequence
+    /// hold.
     pub window_rows: usize,
     /// Open runs of a sequence.
     pub runs: usize,
@@ -164,8 +165,8 @@ impl StreamRuntime {
         self.mark.rank
     }
 
-    /// The first input that takes the name with this index. An event is to be given to a stream once, at this input:
-    /// where other inputs take the same name, the stream sees to them itself.
+    /// The first input that takes the name with this index. An event is to be given to a stream once, at this
+    /// input: where other inputs take the same name, the stream sees to them itself.
     pub fn input_of(&self, name: usize) -> Option<usize> {
         match &self.source {
             Source::Inputs(inputs) => inputs.iter().position(|input| input.name == name),
@@ -176,8 +177,8 @@ impl StreamRuntime {
 
     /// Takes an event at `input` (see [`StreamRuntime::input_of`]), in the layout of the name.
     ///
-    /// An error says that an operator failed on it, or on what it made leave a window. The stream can go on; what has
-    /// been emitted before the failure stays emitted.
+    /// An error says that an operator failed on it, or on what it made leave a window. The stream can go on;
+    /// what has been emitted before the failure stays emitted.
     #[inline]
     pub fn on_row(
         &mut self,
@@ -195,8 +196,8 @@ impl StreamRuntime {
         }
     }
 
-    /// Moves the watermark as an event of the time `now_ns` would, live: closes what has been waiting for it. What
-    /// comes out carries the sequence number `seq`.
+    /// Moves the watermark as an event of the time `now_ns` would, live: closes what has been waiting for it.
+    /// What comes out carries the sequence number `seq`.
     pub fn on_clock(
         &mut self,
         now_ns: i64,
@@ -265,8 +266,8 @@ impl StreamRuntime {
         }
     }
 
-    /// Tries an event again on which the stream has failed, if that is asked for: only streams that keep nothing of an
-    /// attempt that fails do so.
+    /// Tries an event again on which the stream has failed, if that is asked for: only streams that keep
+    /// nothing of an attempt that fails do so.
     #[cold]
     fn again(
         &mut self,
@@ -313,7 +314,8 @@ impl StreamRuntime {
             return Ok(());
         }
         let mut result = Ok(());
-        // What a join or a sequence lets go of was there before the watermark moved, so it enters the window before that.
+        // What a join or a sequence lets go of was there before the watermark moved, so it enters the window
+        // before that.
         match self.split(out) {
             (Source::Join(join), mut through) if join.due_ns() <= watermark_ns => {
                 result = join.advance(watermark_ns, cause, env, &mut through);

@@ -1,5 +1,5 @@
-//! Which of the events that `all` has captured stand in a result, where there is a choice: prefixes of several steps, and subsets.
-//! Shortest first, then by place; at most so many as the bound says.
+//! Which of the events that `all` has captured stand in a result, where there is a choice: prefixes of
+//! several steps, and subsets. Shortest first, then by place; at most so many as the bound says.
 
 /// Lengths of prefixes, one of each list, by their sum; at most `limit` of them. Returned one behind another.
 pub(super) fn prefixes(lengths: &[usize], limit: usize) -> Vec<usize> {

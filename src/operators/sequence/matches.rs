@@ -39,7 +39,8 @@ pub(super) struct Matches {
 struct Way<'a, 'b, E> {
     time_ns: i64,
     cause: Cause,
-    /// The run's key: `_partition` is that for each result, whatever an operator behind the sequence makes of it.
+    /// The run's key: `_partition` is that for each result, whatever an operator behind the sequence makes of
+    /// it.
     key: Value,
     pool: &'a Pool,
     env: &'a mut Env,
@@ -175,7 +176,8 @@ impl Matches {
         }
         let newest = if newest { events.pop() } else { None };
         if let Some((step, _)) = newest {
-            // Of the last step's subsets, those with the newest event: as many as the others have subsets, the empty one too.
+            // Of the last step's subsets, those with the newest event: as many as the others have subsets,
+            // the empty one too.
             let others = (self.whole[step].len() - 1) as u32;
             let before = self.all.iter().filter(|&&other| other != step).fold(1_u64, |product, &other| {
                 let of_step = u32::try_from(self.whole[other].len()).unwrap_or(u32::MAX);

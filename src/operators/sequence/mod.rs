@@ -1,15 +1,17 @@
-//! Sequences: `A as a -> all B as b -> C as c`. An event that satisfies the first step starts a *run*; a run waits at one step
-//! until an event satisfies it, and is complete behind the last.
+//! Sequences: `A as a -> all B as b -> C as c`. An event that satisfies the first step starts a *run*; a run
+//! waits at one step until an event satisfies it, and is complete behind the last.
 //!
-//! Runs are kept by key, in order of their first events, and so are offered each event. A run is in one of four states:
+//! Runs are kept by key, in order of their first events, and so are offered each event. A run is in one of
+//! four states:
 //!
 //! - *waiting* at the step behind the last one that has captured something; where that one is `all`, it may also take more of it;
 //! - *growing*: its last step is `all` and has captured something;
 //! - *held back*: it is complete, but a `.not` behind the last step may still end it;
 //! - *closed*: held back or not, it takes nothing any more (`.strict()`).
 //!
-//! A run takes nothing later than `within` after its first event. Once the watermark is beyond that, what grows or is held back
-//! gives its results, and the run ends. Ends stand in a heap, one for each event that has started a run.
+//! A run takes nothing later than `within` after its first event. Once the watermark is beyond that, what
+//! grows or is held back gives its results, and the run ends. Ends stand in a heap, one for each event that
+//! has started a run.
 
 mod capture;
 mod choices;
@@ -59,7 +61,8 @@ pub(super) struct Sequence {
     held_back: bool,
     table: Keys<Runs>,
     pool: Pool,
-    /// For each event that has started a run: the last time of its runs, its arrival, and the entry of its key.
+    /// For each event that has started a run: the last time of its runs, its arrival, and the entry of its
+    /// key.
     ends: BinaryHeap<Reverse<(i64, u64, usize)>>,
     arrivals: u64,
     matches: Matches,
@@ -419,7 +422,8 @@ impl Sequence {
         Ok(false)
     }
 
-    /// Takes an event into a run, and gives the results that this completes. The run is kept, unless it ends by that.
+    /// Takes an event into a run, and gives the results that this completes. The run is kept, unless it ends
+    /// by that.
     fn capture<E: Emit>(
         &mut self,
         run: u32,
@@ -444,7 +448,8 @@ impl Sequence {
         result
     }
 
-    /// Ends the runs that the watermark is beyond, in order of (end, first event). At the end of the input, all.
+    /// Ends the runs that the watermark is beyond, in order of (end, first event). At the end of the input,
+    /// all.
     pub(super) fn advance<E: Emit>(
         &mut self,
         watermark_ns: i64,

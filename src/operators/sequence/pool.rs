@@ -1,7 +1,9 @@
-//! Where the runs of a sequence lie: events, captures and runs in three pools, each place used again once nothing refers to it.
+//! Where the runs of a sequence lie: events, captures and runs in three pools, each place used again once
+//! nothing refers to it.
 //!
-//! An event that several runs capture is held once. What a run has captured for a step is a list from the newest event back; a
-//! copied run shares the list of its original and grows it separately from there on, so copying costs one count per step.
+//! An event that several runs capture is held once. What a run has captured for a step is a list from the
+//! newest event back; a copied run shares the list of its original and grows it separately from there on, so
+//! copying costs one count per step.
 
 use crate::event::Row;
 

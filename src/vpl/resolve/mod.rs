@@ -1,9 +1,11 @@
-//! Syntax to plan: every name is found, every construct either gets its meaning or is refused by name and line.
+//! Syntax to plan: every name is found, every construct either gets its meaning or is refused by name and
+//! line.
 //!
-//! Before anything else a `for` around statements is replaced by its turns. Then three passes. *Declarations* collects
-//! contexts, events, types, globals, functions and streams, and orders the streams. Then each stream is resolved in that order, so that what it consumes is known. A layout grows while its
-//! consumers are resolved (an undeclared event has the fields that somebody reads), so everything that depends on
-//! final layouts is filled in by the last pass, *layouts*, which walks the streams backwards.
+//! Before anything else a `for` around statements is replaced by its turns. Then three passes. *Declarations*
+//! collects contexts, events, types, globals, functions and streams, and orders the streams. Then each stream
+//! is resolved in that order, so that what it consumes is known. A layout grows while its consumers are
+//! resolved (an undeclared event has the fields that somebody reads), so everything that depends on final
+//! layouts is filled in by the last pass, *layouts*, which walks the streams backwards.
 
 mod declarations;
 mod expand;
@@ -27,8 +29,8 @@ use super::plan::Plan;
 use super::syntax::{Program, Span, StreamDecl};
 use declarations::EventDecl;
 
-/// Resolves a program. The plan is meaningful only where no finding is an error; all findings come at once, in the
-/// order of the source.
+/// Resolves a program. The plan is meaningful only where no finding is an error; all findings come at once,
+/// in the order of the source.
 pub fn resolve(program: &Program) -> (Plan, Vec<Diagnostic>) {
     let mut findings = Vec::new();
     let program = expand::expand(program, &mut findings);

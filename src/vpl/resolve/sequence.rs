@@ -1,7 +1,8 @@
-//! Sequences: steps from arrows, `sequence(..)` and `pattern`s; conditions that speak of earlier steps; the row of a match.
+//! Sequences: steps from arrows, `sequence(..)` and `pattern`s; conditions that speak of earlier steps; the
+//! row of a match.
 //!
-//! A match has no layout of its own. Whatever the operators behind the sequence (and its conditions) read of the captured events
-//! gets a slot on first use: `a.x`, `x` of the last event, `count(cs)`, `last(cs).x`.
+//! A match has no layout of its own. Whatever the operators behind the sequence (and its conditions) read of
+//! the captured events gets a slot on first use: `a.x`, `x` of the last event, `count(cs)`, `last(cs).x`.
 
 use std::rc::Rc;
 
@@ -37,7 +38,8 @@ pub(super) struct SequenceScope {
     steps: Rc<[StepScope]>,
     /// How many steps have captured something here.
     visible: usize,
-    /// The layout of a match, where the row is one; none in a condition, whose row is the event that is tested.
+    /// The layout of a match, where the row is one; none in a condition, whose row is the event that is
+    /// tested.
     shape: Option<usize>,
     /// What is read, by the text that stands for it.
     captures: Vec<(String, CapturePlan)>,
@@ -557,7 +559,8 @@ impl<'a> Resolver<'a> {
                 let message = format!("`{whole}` is all events of its step, not one");
                 let field = &name.text;
                 return Some(self.fail(Diagnostic::error(name.span, message).help(format!(
-                    "as in last({whole}).{field}, first({whole}).{field}, max({whole}.{field}); inside the step itself, plain `{field}` is the field of the event at hand"
+                    "as in last({whole}).{field}, first({whole}).{field}, max({whole}.{field}); \
+                     inside the step itself, plain `{field}` is the field of the event at hand"
                 ))));
             }
             (None, false) => (End::Last, format!("{whole}.{}", name.text)),
@@ -628,7 +631,8 @@ impl<'a> Resolver<'a> {
         Some(self.captured(CapturePlan::Aggregate(step, plan), text, scope))
     }
 
-    /// The step that `name` stands for, if it does for one. None where the row at hand has nothing to do with a sequence.
+    /// The step that `name` stands for, if it does for one. None where the row at hand has nothing to do with
+    /// a sequence.
     #[allow(clippy::option_option)] // the outer one lets `?` leave for the rules that hold everywhere
     fn step_called(&mut self, name: &str, span: Span, scope: &Scope) -> Option<Option<usize>> {
         let sequence = scope.sequence.as_ref()?;
