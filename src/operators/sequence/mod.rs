@@ -4,7 +4,8 @@
 //! Runs are kept by key, in order of their first events, and so are offered each event. A run is in one of
 //! four states:
 //!
-//! - *waiting* at the step behind the last one that has captured something; where that one is `all`, it may also take more of it;
+//! - *waiting* at the step behind the last one that has captured something; where that one is `all`, it may also take
+//!   more of it;
 //! - *growing*: its last step is `all` and has captured something;
 //! - *held back*: it is complete, but a `.not` behind the last step may still end it;
 //! - *closed*: held back or not, it takes nothing any more (`.strict()`).

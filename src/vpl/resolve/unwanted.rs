@@ -200,8 +200,16 @@ fn stream_exprs(stream: &StreamPlan, visit: &mut impl FnMut(&Expr)) {
     for input in stream.source.inputs() {
         input.filter.iter().for_each(&mut *visit);
     }
-    if let SourcePlan::Join(join) = &stream.source {
-        join.on.iter().flatten().for_each(|(_, side)| visit(side));
+    match &stream.source {
+        SourcePlan::Join(join) => join.on.iter().flatten().for_each(|(_, side)| visit(side)),
+        SourcePlan::Sequence(sequence) => {
+            sequence.keys.iter().for_each(&mut *visit);
+            for step in &sequence.steps {
+                let guards = step.guard.iter().chain(step.nots.iter().filter_map(|not| not.guard.as_ref()));
+                guards.for_each(|guard| visit(&guard.condition));
+            }
+        }
+        SourcePlan::Name(_) | SourcePlan::Merge(_) => {}
     }
     for op in stream.before.iter().chain(&stream.after) {
         match op {
@@ -266,6 +274,7 @@ fn each(expr: &Expr, visit: &mut impl FnMut(&Expr)) {
         | Expr::WindowEnd
         | Expr::Global(_)
         | Expr::Local(_)
+        | Expr::Captured(..)
         | Expr::Aggregate(_) => {}
     }
 }
