@@ -211,12 +211,6 @@ fn stream_exprs(stream: &StreamPlan, visit: &mut impl FnMut(&Expr)) {
         }
         SourcePlan::Name(_) | SourcePlan::Merge(_) => {}
     }
-    if let SourcePlan::Sequence(sequence) = &stream.source {
-        let nots = sequence.steps.iter().flat_map(|step| &step.nots).filter_map(|not| not.guard.as_ref());
-        let guards = sequence.steps.iter().filter_map(|step| step.guard.as_ref()).chain(nots);
-        guards.for_each(|guard| visit(&guard.condition));
-        sequence.keys.iter().for_each(&mut *visit);
-    }
     for op in stream.before.iter().chain(&stream.after) {
         match op {
             OpPlan::Where(value)
