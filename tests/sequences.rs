@@ -363,3 +363,16 @@ fn contexts_do_not_change_what_comes_out() {
     assert!(expected.len() > 50, "{}", expected.len());
     assert_eq!(run(&spread, &events), expected);
 }
+
+#[test]
+fn a_variable_in_a_condition_belongs_to_one_context() {
+    let text = "var n = 0
+fn count() -> int:
+    n := n + 1
+    return n
+context one
+context two
+stream S = A as a -> B where count() > 1 .within(5s).context(one).emit(a: a.v)
+stream T = A.context(two).emit(n: count())";
+    assert_eq!(findings(text, Severity::Error).len(), 1);
+}

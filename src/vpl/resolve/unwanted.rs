@@ -3,7 +3,7 @@
 
 use crate::event::{FieldType, Value};
 use crate::vpl::diagnostic::Diagnostic;
-use crate::vpl::plan::{Expr, OpPlan, SourcePlan, Statement, StreamPlan};
+use crate::vpl::plan::{CapturePlan, Expr, OpPlan, SourcePlan, Statement, StreamPlan};
 use crate::vpl::syntax::{BinaryOp, OperatorKind, Program, Span, StatementKind};
 
 use super::Resolver;
@@ -206,8 +206,12 @@ fn stream_exprs(stream: &StreamPlan, visit: &mut impl FnMut(&Expr)) {
             sequence.keys.iter().for_each(&mut *visit);
             for step in &sequence.steps {
                 let guards = step.guard.iter().chain(step.nots.iter().filter_map(|not| not.guard.as_ref()));
-                guards.for_each(|guard| visit(&guard.condition));
+                for guard in guards {
+                    visit(&guard.condition);
+                    guard.captured.iter().for_each(|capture| aggregate_of(capture, visit));
+                }
             }
+            sequence.slots.iter().for_each(|capture| aggregate_of(capture, visit));
         }
         SourcePlan::Name(_) | SourcePlan::Merge(_) => {}
     }
@@ -228,6 +232,13 @@ fn stream_exprs(stream: &StreamPlan, visit: &mut impl FnMut(&Expr)) {
             OpPlan::Log(log) => log.parts.iter().for_each(|(_, value)| visit(value)),
             OpPlan::Limit(_) => {}
         }
+    }
+}
+
+/// What an aggregate over the events of a run goes over.
+fn aggregate_of(capture: &CapturePlan, visit: &mut impl FnMut(&Expr)) {
+    if let CapturePlan::Aggregate(_, aggregate) = capture {
+        aggregate.argument.iter().for_each(visit);
     }
 }
 
