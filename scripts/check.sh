@@ -43,7 +43,7 @@ docs() { RUSTDOCFLAGS='-D warnings' say cargo doc --locked --no-deps; }
 loom() { say scripts/loom.sh; }
 
 # Whether the benches run, not how fast.
-benches() { say cargo bench --locked -- --test; }
+benches() { say cargo test --locked --benches; }
 
 # What a newcomer runs first.
 examples() {
