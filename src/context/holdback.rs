@@ -43,7 +43,8 @@ impl Holdback {
     /// `progress` says of each lane of the stage up to where everything has been taken.
     pub(super) fn advance(&mut self, progress: &[u64]) {
         let complete = self.lanes.iter().map(|&lane| progress[lane]).min().unwrap_or(0);
-        self.complete = complete.min(FLUSH_SEQ); // a ring that has ended is past everything
+        // A ring that has ended is past everything; the end itself comes with the flush.
+        self.complete = complete.min(FLUSH_SEQ - 1);
         while let Some(&Reverse((seq, time_ns))) = self.beyond.peek()
             && seq <= self.complete
         {

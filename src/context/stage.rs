@@ -47,6 +47,8 @@ pub struct ContextStage {
     /// Rows are rounds: nothing is collected.
     row_by_row: bool,
     batch_limit: usize,
+    /// What streams in front of the stage have made of the end of the input.
+    ends: Vec<Row>,
     /// The sequence number of the round that is being collected; 0 where there is none.
     round: u64,
     /// Where rows can come in another order than that of the input, watermarks are held back: how far each lane
@@ -112,6 +114,7 @@ impl ContextStage {
                 fatal: None,
             },
             batch_limit: parts.batch_limit,
+            ends: Vec::new(),
             round: 0,
             flushed: false,
             stats: parts.stats,
@@ -120,11 +123,13 @@ impl ContextStage {
 
     /// Takes rows up to the limit, or until an output is blocked.
     fn take(&mut self) -> crate::flow::Drained {
-        let Self { streams, inputs, rings, round, .. } = self;
+        let Self { streams, inputs, rings, round, ends, .. } = self;
         let blocked = rings.ports.are_blocked();
         let row_by_row = self.row_by_row;
         let take = |_lane: usize, row: &Row| {
-            if row_by_row {
+            if row.seq() == super::FLUSH_SEQ {
+                ends.push(row.clone());
+            } else if row_by_row {
                 streams.run_row(row, rings);
             } else {
                 if *round != 0 && *round != row.seq() {
@@ -145,13 +150,12 @@ impl ContextStage {
     /// Runs what can be run now that the lanes have come further, and says how far the stage has come: the
     /// collected round, if nothing more can come of it, and what waits for watermarks that were held back.
     ///
-    /// The round of the end of the input is no round by itself: it is run by the flush, stream by stream, because a
-    /// stream that has been sent nothing is flushed before those behind it take what they were sent.
+    /// Rows of the end of the input are in no round: they wait for the flush, which goes from stream to stream. One that
+    /// was sent nothing is flushed before those behind it take what they were sent.
     fn finish_rounds(&mut self) {
         let frontier = self.inputs.frontier();
         let is_blocked = self.rings.ports.are_blocked();
-        let is_complete = self.round != 0 && self.round <= frontier && self.round != super::FLUSH_SEQ;
-        if is_complete && !is_blocked {
+        if self.round != 0 && self.round <= frontier && !is_blocked {
             self.streams.run_round(&mut self.rings);
             self.round = 0;
         }
@@ -178,14 +182,15 @@ impl Stage for ContextStage {
         let drained = self.take();
         self.finish_rounds();
         let has_everything = drained.ended || self.inputs.frontier() >= super::FLUSH_SEQ;
-        let is_between_rounds = self.round == 0 || self.round == super::FLUSH_SEQ;
         if self.rings.fatal.is_none()
             && has_everything
             && !self.flushed
-            && is_between_rounds
+            && self.round == 0
             && !self.rings.ports.are_blocked()
         {
-            self.round = 0;
+            for row in self.ends.drain(..) {
+                self.streams.collect(&row, &mut self.rings);
+            }
             self.streams.flush(&mut self.rings);
             self.flushed = true;
             // A ring is not closed before the others are rid of what pends in front of them, and that may have
