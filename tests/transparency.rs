@@ -3,6 +3,7 @@
 //! without contexts, byte for byte.
 //!
 //! `VARPIN_CASES=20000 cargo test --release --test transparency` looks longer.
+#![cfg(feature = "vpl")]
 
 #[allow(dead_code, reason = "not every test file needs all of it")]
 mod support;

@@ -11,6 +11,8 @@ pub struct Router {
     /// By name: the ports that rows of this name go through.
     routes: Vec<Box<[usize]>>,
     ticker: Ticker,
+    /// Some port must not let anything pend.
+    can_overrun: bool,
     last_seq: u64,
     events: u64,
 }
@@ -20,7 +22,29 @@ impl Router {
     /// its rows go.
     pub fn new(ports: Vec<OutPort<Row>>, routes: Vec<Vec<usize>>, ticker: Ticker) -> Self {
         let routes = routes.into_iter().map(Into::into).collect();
-        Self { ports, routes, ticker, last_seq: 0, events: 0 }
+        let can_overrun = ports.iter().any(|port| !port.can_pend());
+        Self { ports, routes, ticker, can_overrun, last_seq: 0, events: 0 }
+    }
+
+    /// Whether `row` has to go through a port that is full and must not let anything pend: sent all the same, it would
+    /// be lost there.
+    #[inline]
+    pub fn would_overrun(&mut self, row: &Row) -> bool {
+        self.can_overrun && self.is_overrun(row)
+    }
+
+    fn is_overrun(&mut self, row: &Row) -> bool {
+        let overrun = |router: &mut Self| {
+            let route = router.routes.get(row.type_id() as usize).map_or(&[][..], |route| route);
+            route.iter().any(|&port| !router.ports[port].can_pend() && !router.ports[port].has_room())
+        };
+        if !overrun(self) {
+            return false;
+        }
+        // What was pushed and not published takes room, too, and nobody could make any. The error is of no use here:
+        // ports that can pend have room for this, and in front of the others nothing pends.
+        let _: Result<usize, PendingFull> = self.flush();
+        overrun(self)
     }
 
     /// Sends the ticks that are due before an event at `time_ns`, as far as there is room. True when there are no

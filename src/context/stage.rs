@@ -150,8 +150,8 @@ impl ContextStage {
     /// Runs what can be run now that the lanes have come further, and says how far the stage has come: the
     /// collected round, if nothing more can come of it, and what waits for watermarks that were held back.
     ///
-    /// Rows of the end of the input are in no round: they wait for the flush, which goes from stream to stream. One that
-    /// was sent nothing is flushed before those behind it take what they were sent.
+    /// Rows of the end of the input are in no round: they wait for the flush, which goes from stream to stream.
+    /// One that was sent nothing is flushed before those behind it take what they were sent.
     fn finish_rounds(&mut self) {
         let frontier = self.inputs.frontier();
         let is_blocked = self.rings.ports.are_blocked();

@@ -49,6 +49,14 @@ pub enum InputError {
     Overrun(Event),
 }
 
+/// Why a row was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    Full,
+    Closed,
+    Overrun,
+}
+
 impl Input {
     pub(super) fn new(end: End, outside: OutsideEnds, publish_every: usize) -> Self {
         Self {
@@ -82,22 +90,23 @@ impl Input {
     #[inline]
     pub fn try_push(&mut self, mut event: Event) -> Result<(), InputError> {
         match self.try_push_row(&mut event.row) {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(InputError::Full(event)),
-            Err(()) => Err(InputError::Closed(event)),
+            Ok(()) => Ok(()),
+            Err(Refused::Full) => Err(InputError::Full(event)),
+            Err(Refused::Closed) => Err(InputError::Closed(event)),
+            Err(Refused::Overrun) => Err(InputError::Overrun(event)),
         }
     }
 
-    /// Sends a copy of `row`; false where there is no room, an error where nobody takes it.
+    /// Sends a copy of `row`.
     #[inline]
-    pub(super) fn try_push_row(&mut self, row: &mut Row) -> Result<bool, ()> {
+    pub(super) fn try_push_row(&mut self, row: &mut Row) -> Result<(), Refused> {
         if self.is_blocked() {
             self.publish();
             if self.is_closed() {
-                return Err(());
+                return Err(Refused::Closed);
             }
             if self.is_blocked() {
-                return Ok(false);
+                return Err(Refused::Full);
             }
         }
         self.idle.idle(1);
@@ -107,11 +116,14 @@ impl Input {
                     // The queue in front of a ring never overflows: nothing is sent while it is blocked.
                     let _: Result<usize, PendingFull> = router.flush();
                     if router.is_closed() {
-                        return Err(());
+                        return Err(Refused::Closed);
                     }
                     if router.is_blocked() {
-                        return Ok(false);
+                        return Err(Refused::Full);
                     }
+                }
+                if router.would_overrun(row) {
+                    return Err(if router.is_closed() { Refused::Closed } else { Refused::Overrun });
                 }
                 router.send(row);
             }
@@ -126,10 +138,10 @@ impl Input {
         if self.unpublished >= self.publish_every {
             self.publish();
             if self.is_closed() {
-                return Err(());
+                return Err(Refused::Closed);
             }
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Publishes what was pushed, and tells contexts that merge in `deterministic` order how far this input has come.

@@ -47,6 +47,9 @@ pub enum EngineError {
     /// A stage has ended before the input did; [`finish`](super::Engine::finish) says why.
     #[error("the engine has stopped taking events")]
     Closed,
+    /// A context that is configured with `when_full: error` does not keep up; the event was not taken.
+    #[error("a ring is full, and its context says `when_full: error`")]
+    Overrun,
     /// The input or the output was taken; use that.
     #[error("the {0} was taken")]
     Taken(&'static str),

@@ -13,7 +13,7 @@ use crate::vpl::plan::Plan;
 
 use super::build::Assembly;
 use super::builder::Builder;
-use super::ends::{Input, InputError, Output};
+use super::ends::{Input, InputError, Output, Refused};
 use super::error::{EngineError, EventError};
 use super::event::{Event, EventType};
 use super::inline::Inline;
@@ -65,12 +65,42 @@ pub(super) struct Threaded {
     idle: IdleState,
     events: u64,
     results: u64,
+    /// The inputs that are still here are to be closed as soon as what they hold has gone.
+    closing: bool,
 }
 
 impl Threaded {
     pub(super) fn new(running: Running, inputs: Vec<Input>, output: Output, stats: Vec<StageStats>) -> Self {
         let idle = IdleState::new(Idle::Backoff);
-        Self { running, inputs, output: Some(output), stats, idle, events: 0, results: 0 }
+        Self { running, inputs, output: Some(output), stats, idle, events: 0, results: 0, closing: false }
+    }
+
+    /// Publishes what was pushed. True when nothing pends in front of a full ring any more; inputs that are to be
+    /// closed go then.
+    fn settle(&mut self) -> bool {
+        let pending = self.inputs.iter_mut().filter_map(|input| (!input.settle_step()).then_some(())).count();
+        if pending == 0 && self.closing {
+            self.events += self.inputs.iter().map(Input::events).sum::<u64>();
+            self.inputs.clear();
+        }
+        pending == 0
+    }
+
+    /// Hands over results that are there.
+    fn drain(&mut self, sink: impl FnMut(Record<'_>)) -> usize {
+        self.output.as_mut().map_or(0, |output| output.drain(DRAIN_LIMIT, sink))
+    }
+
+    fn has_ended(&mut self) -> bool {
+        self.output.as_mut().is_none_or(Output::has_ended)
+    }
+
+    /// Gives up what pends.
+    fn abandon(&mut self) {
+        self.closing = true;
+        self.events += self.inputs.iter().map(Input::events).sum::<u64>();
+        self.inputs.iter_mut().for_each(Input::abandon);
+        self.inputs.clear();
     }
 }
 
@@ -160,6 +190,15 @@ impl Stepper {
     }
 }
 
+impl From<Refused> for EngineError {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Overrun => Self::Overrun,
+            Refused::Closed | Refused::Full => Self::Closed,
+        }
+    }
+}
+
 impl std::fmt::Debug for Mode {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
@@ -238,17 +277,23 @@ impl Engine {
         match &mut self.mode {
             Mode::Inline(inline) => {
                 inline.check()?;
+                if inline.is_finished() {
+                    return Err(EngineError::Closed);
+                }
                 inline.feed(row, &self.layouts, sink);
                 inline.check()
             }
             Mode::Threads(threads) => {
                 let output = threads.output.as_mut().ok_or(EngineError::Taken("output"))?;
+                if threads.closing {
+                    return Err(EngineError::Closed);
+                }
                 let [input, ..] = &mut threads.inputs[..] else { return Err(EngineError::Taken("input")) };
                 loop {
                     match input.try_push_row(row) {
-                        Ok(true) => return Ok(()),
-                        Ok(false) => threads.idle.idle(output.drain(DRAIN_LIMIT, &mut sink)),
-                        Err(()) => return Err(EngineError::Closed),
+                        Ok(()) => return Ok(()),
+                        Err(Refused::Full) => threads.idle.idle(output.drain(DRAIN_LIMIT, &mut sink)),
+                        Err(refused) => return Err(refused.into()),
                     }
                 }
             }
@@ -257,9 +302,9 @@ impl Engine {
                     let input =
                         stepper.input.as_mut().filter(|_| !stepper.closing).ok_or(EngineError::Closed)?;
                     match input.try_push_row(row) {
-                        Ok(true) => return Ok(()),
-                        Ok(false) => {}
-                        Err(()) => return Err(EngineError::Closed),
+                        Ok(()) => return Ok(()),
+                        Err(Refused::Full) => {}
+                        Err(refused) => return Err(refused.into()),
                     }
                     // Without room, stepping and taking results makes some.
                     stepper.step();
@@ -285,7 +330,7 @@ impl Engine {
                 inline.push(&mut event.row);
                 Ok(())
             }
-            Mode::Threads(threads) => match threads.inputs.first_mut() {
+            Mode::Threads(threads) => match threads.inputs.first_mut().filter(|_| !threads.closing) {
                 Some(input) => input.try_push(event),
                 None => Err(InputError::Closed(event)),
             },
@@ -310,8 +355,8 @@ impl Engine {
                 count
             }
             Mode::Threads(threads) => {
-                threads.inputs.iter_mut().for_each(Input::flush);
-                threads.output.as_mut().map_or(0, |output| output.drain(DRAIN_LIMIT, sink))
+                threads.settle();
+                threads.drain(sink)
             }
             Mode::Stepped(stepper) => stepper.output.drain(DRAIN_LIMIT, sink),
             Mode::Over => 0,
@@ -333,8 +378,10 @@ impl Engine {
         match &mut self.mode {
             Mode::Inline(inline) => inline.close(),
             Mode::Threads(threads) => {
-                threads.events += threads.inputs.iter().map(Input::events).sum::<u64>();
-                threads.inputs.clear();
+                // What pends in front of a full ring goes when results are polled: waiting for it here could last
+                // for ever.
+                threads.closing = true;
+                threads.settle();
             }
             Mode::Stepped(stepper) => {
                 // It is dropped by a step, when there is room for what it holds: here nobody would make any.
@@ -367,24 +414,21 @@ impl Engine {
                 outcome.map(|()| stats)
             }
             Mode::Threads(threads) => {
-                let output = threads.output.as_mut().ok_or(EngineError::Taken("output"))?;
+                if threads.output.is_none() {
+                    return Err(EngineError::Taken("output"));
+                }
                 // The inputs may pend in front of full rings: results are taken while they wait.
-                loop {
-                    // Every one of them, not just up to the first that waits.
-                    let waiting =
-                        threads.inputs.iter_mut().filter_map(|input| (!input.settle_step()).then_some(()));
-                    if waiting.count() == 0 || late() {
-                        break;
-                    }
-                    threads.idle.idle(output.drain(DRAIN_LIMIT, &mut sink));
+                threads.closing = true;
+                while !threads.settle() && !late() {
+                    let taken = threads.drain(&mut sink);
+                    threads.idle.idle(taken);
                 }
-                threads.events += threads.inputs.iter().map(Input::events).sum::<u64>();
                 if late() {
-                    threads.inputs.iter_mut().for_each(Input::abandon);
+                    threads.abandon();
                 }
-                threads.inputs.clear();
-                while !output.has_ended() && !late() {
-                    threads.idle.idle(output.drain(DRAIN_LIMIT, &mut sink));
+                while !threads.has_ended() && !late() {
+                    let taken = threads.drain(&mut sink);
+                    threads.idle.idle(taken);
                 }
                 let left =
                     give_up.map_or(deadline, |at| at.saturating_duration_since(std::time::Instant::now()));
@@ -455,12 +499,21 @@ impl Engine {
         if let Mode::Inline(_) | Mode::Stepped(_) = self.mode {
             return self.finish_within(deadline, |_| {});
         }
-        let Mode::Threads(threads) = std::mem::replace(&mut self.mode, Mode::Over) else {
+        let Mode::Threads(mut threads) = std::mem::replace(&mut self.mode, Mode::Over) else {
             return self.ended.as_ref().ok_or(EngineError::Closed);
         };
-        let Threaded { running, inputs, mut output, stats, mut events, mut results, .. } = *threads;
-        events += inputs.iter().map(Input::events).sum::<u64>();
-        drop(inputs);
+        // What pends in front of a full ring is waited for, as the threads are: no longer than the deadline says.
+        let give_up = std::time::Instant::now().checked_add(deadline);
+        threads.closing = true;
+        while !threads.settle() {
+            if give_up.is_some_and(|at| std::time::Instant::now() >= at) {
+                threads.abandon();
+                break;
+            }
+            threads.idle.idle(0);
+        }
+        let deadline = give_up.map_or(deadline, |at| at.saturating_duration_since(std::time::Instant::now()));
+        let Threaded { running, mut output, stats, events, mut results, .. } = *threads;
         results += output.as_mut().map_or(0, |output| output.results());
         let idles = running.idles();
         let pins = running.pins();

@@ -265,6 +265,11 @@ impl<T: Ordered> OutPort<T> {
         self.closed
     }
 
+    /// Whether anything may pend: false where the limit is 0.
+    pub fn can_pend(&self) -> bool {
+        self.pending_limit > 0
+    }
+
     /// How many items pend.
     pub fn pending(&self) -> usize {
         self.pending.len()
