@@ -1,6 +1,7 @@
 //! Sequences: each rule of the language's section on them, by programs that run through the engine.
 //!
 //! Events are written `A5`, or `A5/2@7`: type, field `v`, field `k` (0), and seconds (the place among the events).
+#![cfg(feature = "vpl")]
 #![allow(clippy::unwrap_used, missing_docs)] // a test that fails panics
 
 use std::fmt::Write;

@@ -1,4 +1,5 @@
 //! Sequences against a model that copies everything: random patterns over random events, in order of time.
+#![cfg(feature = "vpl")]
 #![allow(clippy::unwrap_used, missing_docs)] // a test that fails panics
 
 use std::fmt::Write;

@@ -1,4 +1,5 @@
 //! What is legal and surely unwanted is warned of; what is wanted is not. And a `var` belongs to one context.
+#![cfg(feature = "vpl")]
 #![allow(clippy::unwrap_used, missing_docs)] // a test that fails panics
 
 use varpin::engine::Program;
