@@ -477,11 +477,11 @@ stream Sessions = merge(Window, Plain)
 #[test]
 fn rows_of_the_end_of_the_input_wait_for_the_flush_in_every_order() {
     let text = "context c
-stream Sessions = A
-    .window(session: 3s)
 stream Windows = B
     .context(c)
     .window(1s)
+stream Sessions = A
+    .window(session: 3s)
 stream Both = merge(C, Windows, Sessions)
     .context(c)
     .watermark(out_of_order: 2s)
@@ -489,7 +489,7 @@ stream Both = merge(C, Windows, Sessions)
     .aggregate(n: count())
 ";
     for order in [MergeOrder::Arrival, MergeOrder::Timestamp] {
-        let [left, right] = both_ways(text, &[("A", 2, 1), ("B", 2, 2)], order);
+        let [left, right] = both_ways(text, &[("A", 3, 1), ("B", 2, 2)], order);
         assert!(left.is_same_but_for_order(&right), "{order}: {left:?}\n{right:?}");
     }
 }

@@ -29,7 +29,10 @@ pub(crate) struct Case {
 #[derive(Clone, Debug)]
 pub(crate) struct StreamSpec {
     pub(crate) sources: Vec<SourceSpec>,
-    /// Where there is just one source: `A where ..` instead of `merge(..)`.
+    /// Joins the first two sources instead of merging all of them.
+    pub(crate) join: Option<(JoinKind, u8)>,
+    /// Takes no source, but ticks every so many seconds.
+    pub(crate) timer: Option<u8>,
     pub(crate) context: Option<u8>,
     pub(crate) before: Vec<Before>,
     pub(crate) partition_by: Option<Key>,
@@ -66,6 +69,25 @@ impl fmt::Display for Test {
 
 fn key_text(key: u8) -> char {
     char::from(b'a' + key % 4)
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum JoinKind {
+    Inner,
+    Left,
+    Right,
+    Full,
+}
+
+impl fmt::Display for JoinKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Inner => "join",
+            Self::Left => "left_join",
+            Self::Right => "right_join",
+            Self::Full => "full_join",
+        })
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -225,7 +247,13 @@ impl Case {
     pub(crate) fn sources(&self, at: usize) -> Vec<String> {
         let names = self.source_names(at);
         let mut taken: Vec<String> = Vec::new();
-        for source in &self.streams[at].sources {
+        let spec = &self.streams[at];
+        let count = match (spec.timer, spec.join) {
+            (Some(_), _) => 0,
+            (None, Some(_)) => spec.sources.len().min(2),
+            (None, None) => spec.sources.len(),
+        };
+        for source in &spec.sources[..count] {
             let name = &names[usize::from(source.pick) % names.len()];
             taken.push(name.clone());
         }
@@ -270,7 +298,14 @@ impl Case {
         let spec = &self.streams[at];
         let names = self.sources(at);
         let _ = write!(text, "stream S{at} = ");
+        let join = spec.join.filter(|_| spec.timer.is_none() && names.len() > 1);
         match (&spec.sources[..], &names[..]) {
+            _ if let Some(seconds) = spec.timer => {
+                let _ = write!(text, "timer({seconds}s)");
+            }
+            (_, [left, right, ..]) if let Some((kind, _)) = join => {
+                let _ = write!(text, "{kind}(stream l = {left}, stream r = {right})");
+            }
             ([source], [name]) => {
                 text.push_str(name);
                 if let Some(filter) = &source.filter {
@@ -289,6 +324,13 @@ impl Case {
         text.push('\n');
         if let (true, Some(context)) = (contexts, spec.context) {
             let _ = writeln!(text, "    .context({})", self.context(context));
+        }
+        if let Some((_, seconds)) = join {
+            let _ = write!(text, "    .on(l.k == r.k)\n    .window({seconds}s)\n");
+            text.push_str("    .select(k: l.k, v: l.v, w: r.w)\n");
+        }
+        if spec.timer.is_some() {
+            text.push_str("    .select(k: \"t\", v: 1, w: 0.5)\n");
         }
         for op in &spec.before {
             let _ = match op {
@@ -358,16 +400,28 @@ impl Case {
         }
     }
 
+    /// Whether a stream takes events of this name.
+    fn is_known(&self, name: &str) -> bool {
+        name == "A"
+            || name == "B"
+            || (0..self.streams.len()).any(|at| self.sources(at).iter().any(|s| s == name))
+    }
+
     /// The events.
     pub(crate) fn events(&self) -> Vec<PlainEvent> {
         let mut quarters = 8_i64;
-        let events = self.events.iter().map(|event| {
+        // An event of a type that nobody takes still moves the time of timers where a file's reader passes it over;
+        // handles refuse it.
+        let has_timers = self.streams.iter().any(|stream| stream.timer.is_some());
+        let events = self.events.iter().filter_map(|event| {
             quarters = (quarters + i64::from(event.quarters_later)).max(0);
             let mut fields = Vec::new();
             fields.extend(event.k.map(|k| ("k", Value::from(key_text(k).to_string().as_str()))));
             fields.extend(event.v.map(|v| ("v", Value::Int(i64::from(v)))));
             fields.extend(event.halves.map(|w| ("w", Value::Float(f64::from(w) / 2.0))));
-            PlainEvent { name: self.event_name(event.pick), time_ns: quarters * 250_000_000, fields }
+            let name = self.event_name(event.pick);
+            let is_known = self.is_known(&name);
+            (is_known || !has_timers).then_some(PlainEvent { name, time_ns: quarters * 250_000_000, fields })
         });
         events.collect()
     }
@@ -408,7 +462,8 @@ impl StreamSpec {
                 || window.rows.iter().any(rows)
                 || window.aggregate.is_some_and(|aggregate| !aggregate.ignores_order())
         };
-        self.before.iter().any(before) || self.window.as_ref().is_some_and(windowed)
+        // A joined row's time is that of the row that came last.
+        self.join.is_some() || self.before.iter().any(before) || self.window.as_ref().is_some_and(windowed)
     }
 }
 
@@ -443,6 +498,10 @@ fn test() -> impl Strategy<Value = Test> {
         Just(Test::Even),
         Just(Test::Light),
     ]
+}
+
+fn join_kind() -> impl Strategy<Value = JoinKind> {
+    prop::sample::select(vec![JoinKind::Inner, JoinKind::Left, JoinKind::Right, JoinKind::Full])
 }
 
 fn before() -> impl Strategy<Value = Before> {
@@ -520,13 +579,15 @@ prop_compose! {
             (any::<u8>(), prop::option::weighted(0.3, test())).prop_map(|(pick, filter)| SourceSpec { pick, filter }),
             1..4,
         ),
+        join in prop::option::weighted(0.15, (join_kind(), 1..4_u8)),
+        timer in prop::option::weighted(0.05, 1..4_u8),
         context in prop::option::weighted(0.85, any::<u8>()),
         before in prop::collection::vec(before(), 0..3),
         partition_by in prop::option::weighted(0.4, key()),
         window in prop::option::weighted(0.4, window()),
         end in end(),
     ) -> StreamSpec {
-        StreamSpec { sources, context, before, partition_by, window, end }
+        StreamSpec { sources, join, timer, context, before, partition_by, window, end }
     }
 }
 
