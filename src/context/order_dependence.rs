@@ -67,7 +67,7 @@ pub fn order_dependence(plan: &Plan, topology: &Topology) -> Vec<OrderDependence
             behind = Some(Merge { stage: stage_of[index], rings });
         }
         if let Some(merge) = &behind
-            && let Some(what) = depends_on_order(plan, stream, merge.stage != stage_of[index])
+            && let Some(what) = depends_on_order(plan, stream)
         {
             let rings = merge.rings.join(" and ");
             let stage = &topology.stages[merge.stage].name;
@@ -118,14 +118,12 @@ fn lane_name(topology: &Topology, lane: From) -> String {
     }
 }
 
-/// What in the stream depends on the order of its rows. Time windows don't, in the stage of the merge: there the
-/// watermark is the least of what each ring has reached. Further on it follows the rows as they come.
-fn depends_on_order(plan: &Plan, stream: &StreamPlan, merged_before: bool) -> Option<&'static str> {
+/// What in the stream depends on the order of its rows. Time windows and sessions don't: watermarks follow the part of
+/// the input that is complete (see `holdback`), so that at most a row that would have been late is in time.
+fn depends_on_order(plan: &Plan, stream: &StreamPlan) -> Option<&'static str> {
     let window = match &stream.window {
         Some(WindowPlan::Count { .. }) => Some("a count window"),
         Some(WindowPlan::FirstEvent { .. }) => Some("a window from the first event"),
-        Some(WindowPlan::Time { .. }) if merged_before => Some("a time window"),
-        Some(WindowPlan::Session { .. }) if merged_before => Some("a session"),
         Some(WindowPlan::Time { .. } | WindowPlan::Session { .. }) | None => None,
     };
     let source = matches!(stream.source, SourcePlan::Sequence(_)).then_some("a sequence");
