@@ -10,6 +10,7 @@ use crate::vpl::syntax::{
 
 use super::Resolver;
 use super::scope::Scope;
+use super::unwanted::each;
 
 impl<'a> Resolver<'a> {
     pub(super) fn functions(&mut self, program: &'a Program) {
@@ -230,47 +231,11 @@ fn expressions(statement: &Statement, visit: &mut impl FnMut(&Expr)) {
 
 /// The functions that an expression calls, in order.
 fn called(value: &Expr, calls: &mut Vec<usize>) {
-    match value {
-        Expr::UserCall(function, args) => {
+    each(value, &mut |part| {
+        if let Expr::UserCall(function, _) = part {
             calls.push(*function);
-            for arg in args {
-                called(arg, calls);
-            }
         }
-        Expr::Unary(_, a) | Expr::Member(a, _) => called(a, calls),
-        Expr::OrElse(a, b)
-        | Expr::Binary(_, a, b)
-        | Expr::Range(a, b, _)
-        | Expr::Index(a, b)
-        | Expr::MapItems(a, _, b)
-        | Expr::FilterItems(a, _, b) => {
-            called(a, calls);
-            called(b, calls);
-        }
-        Expr::If(a, b, c) => [a, b, c].into_iter().for_each(|part| called(part, calls)),
-        Expr::Slice(a, b, c) => {
-            called(a, calls);
-            b.iter().chain(c).for_each(|part| called(part, calls));
-        }
-        Expr::Array(items) | Expr::Call(_, items) => items.iter().for_each(|item| called(item, calls)),
-        Expr::Map(entries) => entries.iter().for_each(|(_, item)| called(item, calls)),
-        Expr::Block(body, result) => {
-            walk(body, &mut |statement| expressions(statement, &mut |value| called(value, calls)));
-            called(result, calls);
-        }
-        Expr::Const(_)
-        | Expr::Field(..)
-        | Expr::RestField(..)
-        | Expr::AllFields { .. }
-        | Expr::Time
-        | Expr::Key
-        | Expr::WindowStart
-        | Expr::WindowEnd
-        | Expr::Global(_)
-        | Expr::Local(_)
-        | Expr::Captured(..)
-        | Expr::Aggregate(_) => {}
-    }
+    });
 }
 
 /// The types that the functions reachable from a call emit, by syntax: what the order of the streams needs before

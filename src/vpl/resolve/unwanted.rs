@@ -242,8 +242,8 @@ fn aggregate_of(capture: &CapturePlan, visit: &mut impl FnMut(&Expr)) {
     }
 }
 
-/// An expression and all its parts.
-fn each(expr: &Expr, visit: &mut impl FnMut(&Expr)) {
+/// An expression and all its parts, each before its own.
+pub(super) fn each(expr: &Expr, visit: &mut impl FnMut(&Expr)) {
     visit(expr);
     match expr {
         Expr::Unary(_, a) | Expr::Member(a, _) => each(a, visit),
