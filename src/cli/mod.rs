@@ -6,6 +6,8 @@ mod check;
 mod dead_letters;
 mod exit;
 mod files;
+#[allow(dead_code, reason = "waits for those who measure")]
+mod machine;
 mod messages;
 mod output;
 mod pace;
@@ -15,6 +17,8 @@ mod run;
 mod settings;
 mod signals;
 mod summary;
+#[allow(dead_code, reason = "waits for those who measure")]
+mod tree;
 mod wait;
 
 use std::process::ExitCode;
