@@ -3,14 +3,19 @@
 //! CPUs go by the operating system's numbers everywhere; numbers may have gaps. What is read from text is parsed by
 //! pure functions, and every reader of files takes the directory that stands for `/`, so tests bring their own.
 
+mod control_groups;
 mod cpu_set;
+mod isolation;
 mod pin;
 mod placement;
 mod quota;
 mod topology;
 
 pub use cpu_set::{BadCpuList, CpuSet};
+pub use isolation::isolated_cpus;
 pub use pin::{PinError, PinOutcome, PinPolicy, UnknownPinPolicy, allowed_cpus, pin_current};
 pub use placement::{CpuWish, Placement, PlacementError, place};
-pub use quota::{cpu_quota, parse_cpu_max};
+pub use quota::{
+    CpuGroup, Throttling, cpu_groups, cpu_quota, parse_cfs_quota, parse_cpu_max, parse_throttling,
+};
 pub use topology::Topology;

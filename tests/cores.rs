@@ -7,8 +7,8 @@ use std::thread;
 
 use tempfile::TempDir;
 use varpin::cores::{
-    CpuSet, CpuWish, PinOutcome, PinPolicy, Placement, Topology, allowed_cpus, cpu_quota, parse_cpu_max,
-    pin_current, place,
+    CpuSet, CpuWish, PinOutcome, PinPolicy, Placement, Throttling, Topology, allowed_cpus, cpu_groups,
+    cpu_quota, isolated_cpus, parse_cfs_quota, parse_cpu_max, parse_throttling, pin_current, place,
 };
 
 /// A directory that stands for `/`, with these files.
@@ -86,6 +86,89 @@ fn a_containers_quota_is_found_at_its_mount() {
 }
 
 #[test]
+fn a_quota_of_version_1_counts_too_and_the_tightest_of_both_versions_holds() {
+    let mountinfo = "31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755\n\
+                     32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n\
+                     33 31 0:30 / /sys/fs/cgroup/cpuset rw - cgroup cgroup rw,cpuset\n\
+                     41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
+    let mut files = vec![
+        ("proc/self/cgroup", "3:cpuset:/elsewhere\n2:cpu,cpuacct:/outer/inner\n0::/mine\n"),
+        ("proc/self/mountinfo", mountinfo),
+        ("sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "-1\n"),
+        ("sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us", "100000\n"),
+        ("sys/fs/cgroup/cpu,cpuacct/outer/cpu.cfs_quota_us", "75000\n"),
+        ("sys/fs/cgroup/cpu,cpuacct/outer/cpu.cfs_period_us", "50000\n"),
+        (
+            "sys/fs/cgroup/cpu,cpuacct/outer/cpu.stat",
+            "nr_periods 9\nnr_throttled 3\nthrottled_time 7000000\n",
+        ),
+        ("sys/fs/cgroup/cpu,cpuacct/outer/inner/cpu.cfs_quota_us", "-1\n"),
+    ];
+    let root = system(&files);
+    assert_eq!(cpu_quota(root.path()), Some(1.5));
+    let groups = cpu_groups(root.path());
+    let of_outer = groups.iter().find(|group| group.directory.ends_with("cpu,cpuacct/outer")).unwrap();
+    let throttling =
+        Throttling { periods: 9, throttled_periods: 3, throttled: std::time::Duration::from_millis(7) };
+    assert_eq!((of_outer.version, of_outer.throttling), (1, Some(throttling)));
+    files.push(("sys/fs/cgroup/unified/mine/cpu.max", "100000 100000\n"));
+    assert_eq!(cpu_quota(system(&files).path()), Some(1.0));
+}
+
+#[test]
+fn a_containers_quota_of_version_1_is_found_at_its_mount() {
+    // The mount's directory has a space in its name.
+    let mountinfo = "32 31 0:29 /docker/abc /sys/fs/cgroup\\040x/cpu ro - cgroup cgroup rw,cpu\n";
+    for group in ["2:cpu:/docker/abc\n", "2:cpu:/\n", "2:cpu:/../other\n"] {
+        let root = system(&[
+            ("proc/self/cgroup", group),
+            ("proc/self/mountinfo", mountinfo),
+            ("sys/fs/cgroup x/cpu/cpu.cfs_quota_us", "50000\n"),
+            ("sys/fs/cgroup x/cpu/cpu.cfs_period_us", "100000\n"),
+        ]);
+        assert_eq!(cpu_quota(root.path()), Some(0.5), "{group:?}");
+    }
+}
+
+#[test]
+fn throttling_is_counted_where_a_group_says_so() {
+    let counted = |throttled| Throttling { periods: 8, throttled_periods: 2, throttled };
+    let micros = std::time::Duration::from_micros;
+    let table = [
+        ("usage_usec 7\nnr_periods 8\nnr_throttled 2\nthrottled_usec 30\n", Some(counted(micros(30)))),
+        ("nr_periods 8\nnr_throttled 2\nthrottled_time 30000\n", Some(counted(micros(30)))),
+        ("nr_periods 8\nnr_throttled 2\n", Some(counted(micros(0)))),
+        ("usage_usec 7\nuser_usec 5\n", None),
+        ("nr_periods x\nnr_throttled 2\n", None),
+        ("", None),
+    ];
+    for (text, expected) in table {
+        assert_eq!(parse_throttling(text), expected, "{text:?}");
+    }
+}
+
+#[test]
+fn isolated_cpus_are_those_of_the_kernels_parameter_and_of_partitions() {
+    let groups = [
+        ("proc/self/cgroup", "0::/rt\n"),
+        ("proc/self/mountinfo", "30 1 0:28 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"),
+    ];
+    let isolated =
+        |files: &[(&str, &str)]| isolated_cpus(system(&[&groups, files].concat()).path()).to_string();
+    let partition = "sys/fs/cgroup/rt/cpuset.cpus.partition";
+    let effective = ("sys/fs/cgroup/rt/cpuset.cpus.effective", "6-7\n");
+    assert_eq!(isolated(&[("sys/devices/system/cpu/isolated", "2-3\n")]), "2-3");
+    assert_eq!(isolated(&[("sys/devices/system/cpu/isolated", "\n")]), "");
+    assert_eq!(isolated(&[("sys/fs/cgroup/cpuset.cpus.isolated", "5\n")]), "5");
+    assert_eq!(isolated(&[(partition, "isolated\n"), effective]), "6-7");
+    // A partition that still is scheduled, one that was not granted, and none.
+    for kind in ["root\n", "isolated invalid (Cpu list in cpuset.cpus not exclusive)\n", "member\n"] {
+        assert_eq!(isolated(&[(partition, kind), effective]), "", "{kind:?}");
+    }
+    assert_eq!(isolated_cpus(Path::new("/nowhere")), CpuSet::default());
+}
+
+#[test]
 fn no_quota_is_none() {
     assert_eq!(cpu_quota(Path::new("/nowhere")), None);
     assert_eq!(cpu_quota(system(&[("proc/self/cgroup", "0::/\n")]).path()), None);
@@ -93,6 +176,12 @@ fn no_quota_is_none() {
         assert_eq!(parse_cpu_max(text), None, "{text:?}");
     }
     assert_eq!(parse_cpu_max("50000"), Some(0.5));
+    for (quota, period) in
+        [("-1", Some("100000")), ("", None), ("x", None), ("1", Some("0")), ("1", Some("x"))]
+    {
+        assert_eq!(parse_cfs_quota(quota, period), None, "{quota:?} {period:?}");
+    }
+    assert_eq!(parse_cfs_quota("50000", None), Some(0.5));
 }
 
 #[test]
