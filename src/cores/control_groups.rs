@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 /// Directories of groups below `root`, which stands for `/`: the process's own group first.
 pub(super) fn version_2(root: &Path) -> Vec<PathBuf> {
-    let Some(own) = own_group(root, |controllers| controllers.is_empty()) else { return Vec::new() };
+    let Some(own) = own_group(root, str::is_empty) else { return Vec::new() };
     let mount = mount(root, |kind, _| kind == "cgroup2")
         .unwrap_or_else(|| Mount { group: PathBuf::from("/"), directory: PathBuf::from("/sys/fs/cgroup") });
     mount.directories(root, &own)
@@ -71,15 +71,12 @@ fn unescaped(field: &str) -> PathBuf {
     while let Some((before, after)) = rest.split_once('\\') {
         path.push_str(before);
         let byte = after.get(..3).and_then(|digits| u8::from_str_radix(digits, 8).ok());
-        match byte.filter(u8::is_ascii) {
-            Some(byte) => {
-                path.push(char::from(byte));
-                rest = &after[3..];
-            }
-            None => {
-                path.push('\\');
-                rest = after;
-            }
+        if let Some(byte) = byte.filter(u8::is_ascii) {
+            path.push(char::from(byte));
+            rest = &after[3..];
+        } else {
+            path.push('\\');
+            rest = after;
         }
     }
     path.push_str(rest);
