@@ -5,6 +5,7 @@
 //!
 //! - [`engine`]: load a program, feed events, take results. What an embedder of VPL holds.
 //! - [`flow`]: typed Rust closures on pinned threads, without VPL. All that is left without the feature `vpl`.
+//! - [`supervise`]: what becomes of what fails: restarts, breakers, health.
 //! - [`ring`]: the rings themselves; [`idle`]: how a thread waits; [`cores`]: which CPUs there are, and pinning.
 //!
 //! The crate's layers stand in `ARCHITECTURE.md`; a module names only modules of lower layers (`scripts/layers.sh`).
@@ -18,6 +19,7 @@ pub mod flow;
 pub mod idle;
 pub mod metrics;
 pub mod ring;
+pub mod supervise;
 pub mod sync;
 
 #[cfg(feature = "vpl")]
