@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use varpin::cores::PinPolicy;
+use varpin::cores::{CpuSet, PinPolicy};
 use varpin::flow::MergeOrder;
 use varpin::idle::Idle;
 
@@ -26,6 +26,8 @@ pub(super) enum Command {
     Check(CheckArgs),
     /// Show what would run: contexts, threads, rings, streams and their operators
     Plan(PlanArgs),
+    /// Look at the machine: what on it disturbs pinned threads, and what mends it
+    Doctor(DoctorArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -96,6 +98,25 @@ pub(super) struct PlanArgs {
     /// How to print it
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(super) format: PlanFormat,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct DoctorArgs {
+    /// The CPUs that threads are to be pinned to, such as 2,3 or 4-7 [default: those this process may use]
+    #[arg(long, value_name = "LIST", conflicts_with = "program")]
+    pub(super) cpus: Option<CpuSet>,
+    /// The program whose contexts name the CPUs
+    #[arg(long, value_name = "FILE")]
+    pub(super) program: Option<PathBuf>,
+    /// Print what was found to standard output as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+    /// End with exit code 1 if anything severe was found
+    #[arg(long)]
+    pub(super) strict: bool,
+    /// The directory that stands for `/`
+    #[arg(long, value_name = "DIR", default_value = "/", hide = true)]
+    pub(super) root: PathBuf,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 pub(super) const TABLE: &str = "\
 Exit codes:
     0  done; also when whoever read the results has stopped reading
-    1  the run failed: bad input, a stage failed, a file could not be read or written
+    1  the run failed: bad input, a stage failed, a file could not be read or written; doctor --strict has
+       found something severe
     2  nothing was run: wrong usage, errors in the program (with --strict: warnings too), a file that cannot
        be opened, CPUs that cannot be had under --pin strict
   130  interrupted (Ctrl-C); what had been read was still handled

@@ -1,7 +1,6 @@
 //! The machine, the build and how busy it is: what stands beside every measurement.
 
 use std::fmt;
-use std::path::Path;
 
 use serde::Serialize;
 use varpin::cores::CpuSet;
@@ -56,8 +55,9 @@ impl Build {
 
 impl Machine {
     /// This machine.
+    #[allow(dead_code, reason = "for those who measure")]
     pub(super) fn here() -> Self {
-        Self::read(&Tree::new(Path::new("/")))
+        Self::read(&Tree::here())
     }
 
     /// What the files of `tree` tell.
@@ -171,6 +171,8 @@ fn load_average(text: &str) -> Option<[f64; 3]> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]

@@ -4,9 +4,9 @@
 mod args;
 mod check;
 mod dead_letters;
+mod doctor;
 mod exit;
 mod files;
-#[allow(dead_code, reason = "waits for those who measure")]
 mod machine;
 mod messages;
 mod output;
@@ -17,7 +17,6 @@ mod run;
 mod settings;
 mod signals;
 mod summary;
-#[allow(dead_code, reason = "waits for those who measure")]
 mod tree;
 mod wait;
 
@@ -31,6 +30,7 @@ pub(crate) fn main() -> ExitCode {
         args::Command::Run(typed) => run::run(&typed),
         args::Command::Check(typed) => check::check(&typed),
         args::Command::Plan(typed) => plan::plan(&typed),
+        args::Command::Doctor(typed) => doctor::doctor(&typed),
     };
     exit.into()
 }

@@ -173,7 +173,10 @@ impl<'a> Run<'a> {
         if let Err(error) = finished {
             failed(&error);
         }
-        let summary = Summary::new(engine.stats(), letters.bad_lines(), started.elapsed());
+        let mut summary = Summary::new(engine.stats(), letters.bad_lines(), started.elapsed());
+        if settings.stats || settings.stats_json.is_some() {
+            summary.examine_cpus();
+        }
         if let Some(mut file) = files.stats_json.as_ref()
             && let Err(error) = file.write_all(summary.to_json().as_bytes())
         {

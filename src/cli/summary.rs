@@ -4,9 +4,11 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use serde::Serialize;
+use varpin::cores::CpuSet;
 use varpin::engine::Stats;
 
 use super::dead_letters::DeadLetters;
+use super::doctor::{self, Finding};
 use super::messages;
 
 /// What a run has counted. As JSON: what the engine counts, and the members here beside it.
@@ -19,13 +21,28 @@ pub(super) struct Summary {
     /// From the first line to the last result.
     seconds: f64,
     events_per_second: f64,
+    /// What is severe about the CPUs that threads were pinned to, as `varpin doctor` finds it.
+    severe: Vec<Finding>,
 }
 
 impl Summary {
     pub(super) fn new(stats: Stats, bad_lines: u64, took: Duration) -> Self {
         let seconds = took.as_secs_f64();
         let events_per_second = if seconds > 0.0 { stats.events as f64 / seconds } else { 0.0 };
-        Self { stats, bad_lines, seconds, events_per_second }
+        Self { stats, bad_lines, seconds, events_per_second, severe: Vec::new() }
+    }
+
+    /// The CPUs that threads were pinned to.
+    fn pinned(&self) -> CpuSet {
+        self.stats.contexts.iter().filter_map(|context| context.cpu).collect()
+    }
+
+    /// Looks at the CPUs that threads were pinned to.
+    pub(super) fn examine_cpus(&mut self) {
+        let pinned = self.pinned();
+        if !pinned.is_empty() {
+            self.severe = doctor::severe(pinned);
+        }
     }
 
     /// Says what nobody should miss: events that failed, and what was lost of them.
@@ -88,6 +105,12 @@ impl Summary {
         }
         for (ring, rows) in &stats.undelivered {
             let _ = writeln!(out, "undelivered on {ring}: {}", grouped(*rows));
+        }
+        if !self.severe.is_empty() {
+            let _ = writeln!(out, "\nsevere (varpin doctor --cpus {} says more)", self.pinned());
+            for finding in &self.severe {
+                let _ = writeln!(out, "  {:<18} {}", finding.id, finding.found);
+            }
         }
         out
     }

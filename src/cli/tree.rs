@@ -26,6 +26,11 @@ pub(super) enum Unread {
 }
 
 impl Tree {
+    /// The system's own.
+    pub(super) fn here() -> Self {
+        Self::new(Path::new("/"))
+    }
+
     /// The files below `root`.
     pub(super) fn new(root: &Path) -> Self {
         Self { root: root.to_owned() }
@@ -38,15 +43,22 @@ impl Tree {
 
     /// The text of the file at `path`, which begins without a slash, without white space at its ends.
     pub(super) fn read(&self, path: &str) -> Result<String, Unread> {
-        let mut text = String::new();
+        let bytes = self.bytes(path)?;
+        let text = std::str::from_utf8(&bytes).map_err(|_| Unread::Failed("it is no text".to_owned()))?;
+        Ok(text.trim().to_owned())
+    }
+
+    /// What the file at `path` holds.
+    pub(super) fn bytes(&self, path: &str) -> Result<Vec<u8>, Unread> {
+        let mut bytes = Vec::new();
         let read = File::open(self.root.join(path))
-            .and_then(|file| file.take(MAX_BYTES).read_to_string(&mut text))
+            .and_then(|file| file.take(MAX_BYTES).read_to_end(&mut bytes))
             .map_err(|error| match error.kind() {
                 ErrorKind::NotFound | ErrorKind::NotADirectory => Unread::Absent,
                 ErrorKind::PermissionDenied => Unread::Forbidden,
                 _ => Unread::Failed(error.to_string()),
             });
-        read.map(|_| text.trim().to_owned())
+        read.map(|_| bytes)
     }
 
     /// The same where the reason does not matter.
