@@ -21,6 +21,7 @@ mod ring_load;
 #[cfg(not(loom))]
 mod rounds;
 mod schedule;
+mod shared;
 mod timeline;
 
 pub use curve::{Curve, CurvePoint, HgrmError};
@@ -33,4 +34,5 @@ pub use latencies::{LONGEST_NS, Latencies, PERCENTILES};
 #[cfg(not(loom))]
 pub use ring_load::{Load, RingLoad, RingLoadError, RingOutcome};
 pub use schedule::Schedule;
+pub use shared::{LatencyReader, LatencyWriter, shared_latencies};
 pub use timeline::Timeline;

@@ -8,6 +8,7 @@ use varpin::cores::{CpuSet, PinPolicy};
 use varpin::flow::MergeOrder;
 use varpin::idle::Idle;
 
+use super::bench::BenchArgs;
 use super::exit;
 
 /// Runs VPL programs on pinned threads joined by lock-free rings
@@ -28,6 +29,8 @@ pub(super) enum Command {
     Plan(PlanArgs),
     /// Look at the machine: what on it disturbs pinned threads, and what mends it
     Doctor(DoctorArgs),
+    /// Measure latencies and throughput, beside what the machine itself needs
+    Bench(BenchArgs),
 }
 
 #[derive(Debug, clap::Args)]

@@ -10,6 +10,7 @@ Exit codes:
        found something severe
     2  nothing was run: wrong usage, errors in the program (with --strict: warnings too), a file that cannot
        be opened, CPUs that cannot be had under --pin strict
+    3  bench: a run has missed its rate by more than 1 %
   130  interrupted (Ctrl-C); what had been read was still handled
   143  terminated (SIGTERM); what had been read was still handled";
 
@@ -19,6 +20,8 @@ pub(super) enum Exit {
     Done,
     Failed,
     Refused,
+    /// A measurement was not what was asked for.
+    Missed,
     /// By this signal.
     Signal(i32),
 }
@@ -30,6 +33,7 @@ impl Exit {
             Self::Done => 0,
             Self::Failed => 1,
             Self::Refused => 2,
+            Self::Missed => 3,
             // What a shell reports for a process that a signal ended.
             Self::Signal(signal) => 128 + u8::try_from(signal).unwrap_or(0),
         }

@@ -2,6 +2,7 @@
 //! file; what happens to events is the engine's.
 
 mod args;
+mod bench;
 mod check;
 mod dead_letters;
 mod doctor;
@@ -31,6 +32,7 @@ pub(crate) fn main() -> ExitCode {
         args::Command::Check(typed) => check::check(&typed),
         args::Command::Plan(typed) => plan::plan(&typed),
         args::Command::Doctor(typed) => doctor::doctor(&typed),
+        args::Command::Bench(typed) => bench::bench(typed),
     };
     exit.into()
 }

@@ -86,7 +86,8 @@ impl RunSettings {
     }
 }
 
-fn by_extension(path: &Path) -> Result<Format, String> {
+/// The format that the name of a file stands for, or what to do where it stands for none.
+pub(super) fn by_extension(path: &Path) -> Result<Format, String> {
     Format::from_path(path).ok_or_else(|| {
         format!(
             "{}: its name does not say what its lines look like (.evt, .jsonl, .ndjson or .csv would): \

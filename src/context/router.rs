@@ -115,6 +115,12 @@ impl Router {
         self.events
     }
 
+    /// The number of the last row that was sent, ticks included; 0 before the first.
+    #[inline]
+    pub fn last_seq(&self) -> u64 {
+        self.last_seq
+    }
+
     /// Closes the rings and tells what each leaves behind.
     pub fn close(&mut self, mut left: impl FnMut(RingLeft)) {
         for port in &mut self.ports {

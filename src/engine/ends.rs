@@ -183,6 +183,15 @@ impl Input {
         }
     }
 
+    /// The number that the last event was given; 0 where several inputs are numbered together, later.
+    #[inline]
+    pub(super) fn last_seq(&self) -> u64 {
+        match &self.end {
+            End::Router(router) => router.last_seq(),
+            End::Ring { .. } => 0,
+        }
+    }
+
     /// Waits until everything pushed has been put on the rings, as long as somebody takes it; true if it has.
     pub(super) fn settle_step(&mut self) -> bool {
         self.publish();

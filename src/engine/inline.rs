@@ -118,6 +118,11 @@ impl Inline {
         self.events
     }
 
+    #[inline]
+    pub(super) fn last_seq(&self) -> u64 {
+        self.last_seq
+    }
+
     pub(super) fn is_finished(&self) -> bool {
         self.finished || self.queue.fatal.is_some()
     }

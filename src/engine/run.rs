@@ -543,6 +543,22 @@ impl Engine {
         }
     }
 
+    /// The number of the last event that was fed or pushed here: what its results carry as [`Record::seq`]. Ticks of
+    /// timers are numbered, too, so it can be greater than the count of events. 0 before the first event, and where
+    /// the input was taken or there are several.
+    #[inline]
+    pub fn last_seq(&self) -> u64 {
+        match &self.mode {
+            Mode::Inline(inline) => inline.last_seq(),
+            Mode::Threads(threads) => match &threads.inputs[..] {
+                [input] => input.last_seq(),
+                _ => 0,
+            },
+            Mode::Stepped(stepper) => stepper.input.as_ref().map_or(0, Input::last_seq),
+            Mode::Over => 0,
+        }
+    }
+
     /// What was counted: final after the run has ended, so far where the program runs on the caller's thread.
     pub fn stats(&self) -> Stats {
         self.ended.clone().unwrap_or_else(|| self.counted())
