@@ -130,7 +130,9 @@ fn collect(value: &Value, path: &str, members: &mut BTreeSet<String>) {
             if path == "runs" {
                 members.insert(path.to_owned());
             }
-            items.iter().for_each(|item| collect(item, &format!("{path}[]"), members));
+            for item in items {
+                collect(item, &format!("{path}[]"), members);
+            }
         }
         // Two threads that have no CPUs of their own have no floor.
         Value::Null if path == "floor" => {

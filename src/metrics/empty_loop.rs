@@ -17,9 +17,9 @@ pub struct Hiccups {
     pub late: Latencies,
 }
 
-/// Looks at the clock for `duration` and records how late each moment of `schedule` is seen, on each of `cpus` (a thread
-/// each, at the same time). The percentiles are to be read beside those of a run with the same schedule: an event
-/// there can be no earlier than an empty look here.
+/// Looks at the clock for `duration` and records how late each moment of `schedule` is seen, on each of `cpus` (a
+/// thread each, at the same time). The percentiles are to be read beside those of a run with the same schedule: an
+/// event there can be no earlier than an empty look here.
 ///
 /// ```
 /// use std::time::Duration;

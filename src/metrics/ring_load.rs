@@ -89,8 +89,8 @@ pub struct RingOutcome {
     pub taken: u64,
     /// How long it took to send them, in nanoseconds; at least the measured time.
     pub took_ns: u64,
-    /// From when each item was due (open), its way there and back halved (round trips), or from when it was sent (flood)
-    /// to when it was taken.
+    /// From when each item was due (open), its way there and back halved (round trips), or from when it was sent
+    /// (flood) to when it was taken.
     pub latencies: Timeline,
     /// How late items were sent, against when they were due. Of an open load only.
     pub late_sends: Latencies,
@@ -164,19 +164,20 @@ struct Side<T> {
 #[derive(Default)]
 struct Sent {
     wanted: u64,
-    sent: u64,
+    items: u64,
     took_ns: u64,
     late: Latencies,
 }
 
 /// The taker's.
 struct Taken {
-    taken: u64,
+    items: u64,
     timeline: Timeline,
 }
 
 /// Times in nanoseconds from the start.
 #[derive(Clone, Copy)]
+#[expect(clippy::struct_field_names, reason = "times have their unit in their name")]
 struct Times {
     warm_ns: u64,
     end_ns: u64,
@@ -232,7 +233,7 @@ impl RingLoad {
         let ns = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX / 4);
         let warm_ns = ns(self.warm_up);
         let end_ns = warm_ns.saturating_add(ns(self.duration));
-        // What was due is still sent for a while, so that the last latencies of a run are not the ones that are missing.
+        // What was due is still sent for a while, so that the last latencies are not the ones that are missing.
         let grace_ns = ns(self.duration) / 10 + 100_000_000;
         Times { warm_ns, end_ns, give_up_ns: end_ns.saturating_add(grace_ns) }
     }
@@ -286,11 +287,19 @@ impl RingLoad {
                 Err(error) => Err(RingLoadError::Pin(error)),
             };
             let cpus = [cpu(sender)?, cpu(taker)?];
-            let Some(Taken { taken, timeline }) = back.or(taken) else {
+            let Some(Taken { items: taken, timeline }) = back.or(taken) else {
                 return Err(RingLoadError::Thread("nobody has measured".to_owned()));
             };
-            let Sent { wanted, sent, took_ns, late } = sent;
-            Ok(RingOutcome { wanted, sent, taken, took_ns, latencies: timeline, late_sends: late, cpus })
+            let Sent { wanted, items, took_ns, late } = sent;
+            Ok(RingOutcome {
+                wanted,
+                sent: items,
+                taken,
+                took_ns,
+                latencies: timeline,
+                late_sends: late,
+                cpus,
+            })
         })
     }
 
@@ -338,7 +347,7 @@ impl RingLoad {
             }
             number += pushed;
         }
-        sent.sent = number.saturating_sub(warm);
+        sent.items = number.saturating_sub(warm);
         sent.took_ns = clock.ns().max(times.end_ns) - times.warm_ns;
         sent
     }
@@ -356,7 +365,7 @@ impl RingLoad {
             }
             match push_due(&mut sender, self.batch, || Some(Item::due(now_ns))) {
                 Ok(pushed) if now_ns >= times.warm_ns => {
-                    sent.sent += pushed;
+                    sent.items += pushed;
                     last_ns = now_ns;
                 }
                 Ok(_) => {}
@@ -364,7 +373,7 @@ impl RingLoad {
                 Err(WriteError::Closed) => break,
             }
         }
-        sent.wanted = sent.sent;
+        sent.wanted = sent.items;
         sent.took_ns = last_ns.max(times.end_ns) - times.warm_ns;
         sent
     }
@@ -378,7 +387,7 @@ impl RingLoad {
     ) -> Taken {
         let times = self.times();
         let mut stalls = Stalls::new(self.stall, times);
-        let mut taken = Taken { taken: 0, timeline: self.timeline() };
+        let mut taken = Taken { items: 0, timeline: self.timeline() };
         let records_each = self.load != Load::Flood;
         loop {
             let chunk = match receiver.read(self.batch) {
@@ -396,7 +405,7 @@ impl RingLoad {
                 if due_ns < times.warm_ns {
                     continue;
                 }
-                taken.taken += 1;
+                taken.items += 1;
                 if records_each || !recorded {
                     recorded = true;
                     taken.timeline.record_ns(due_ns - times.warm_ns, now_ns.saturating_sub(due_ns));
@@ -431,14 +440,14 @@ impl RingLoad {
             let now_ns = clock.ns();
             if before_ns >= times.warm_ns {
                 timeline.record_ns(before_ns - times.warm_ns, (now_ns - before_ns) / 2);
-                sent.sent += 1;
+                sent.items += 1;
             }
             before_ns = now_ns;
         }
-        sent.wanted = sent.sent;
+        sent.wanted = sent.items;
         sent.took_ns = before_ns.max(times.end_ns) - times.warm_ns;
-        let taken = sent.sent;
-        (sent, Some(Taken { taken, timeline }))
+        let items = sent.items;
+        (sent, Some(Taken { items, timeline }))
     }
 
     /// Sends back what comes.

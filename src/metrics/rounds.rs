@@ -1,5 +1,5 @@
-//! What the threads of a measurement share: one clock, one start, and a way to wait that does no harm where they have to
-//! share a CPU.
+//! What the threads of a measurement share: one clock, one start, and a way to wait that does no harm where they have
+//! to share a CPU.
 
 use std::io;
 use std::thread::{Scope, ScopedJoinHandle};

@@ -1,8 +1,8 @@
 //! A histogram that one thread writes and others read while it does: no lock, no read-modify-write, no allocation.
 //!
-//! Each count is a word of its own that only the writer stores; a reader loads all of them, one by one. What it sees may
-//! be a few samples behind, and is never wrong: counts only grow. Coarser than [`Latencies`] (to 1/128), so that it is
-//! 37 KiB, of which a run touches a few lines.
+//! Each count is a word of its own that only the writer stores; a reader loads all of them, one by one. What it sees
+//! may be a few samples behind, and is never wrong: counts only grow. Coarser than [`Latencies`] (to 1/128), so that it
+//! is 37 KiB, of which a run touches a few lines.
 
 use std::fmt;
 
@@ -79,8 +79,8 @@ impl LatencyWriter {
 }
 
 impl LatencyReader {
-    /// What has been recorded so far. Each latency counts as the longest that its part of a doubling stands for, but none
-    /// as longer than the longest of all.
+    /// What has been recorded so far. Each latency counts as the longest that its part of a doubling stands for, but
+    /// none as longer than the longest of all.
     pub fn read(&self) -> Latencies {
         let mut latencies = Latencies::new();
         self.add_to(&mut latencies);
@@ -126,7 +126,9 @@ mod tests {
     #[test]
     fn cells_are_ordered_have_no_gaps_and_are_as_fine_as_promised() {
         let mut last = 0;
-        for ns in (0..5_000).chain((12..LONGEST_BITS).flat_map(|bit| [(1 << bit) - 1, 1 << bit, (1 << bit) + 1])) {
+        for ns in
+            (0..5_000).chain((12..LONGEST_BITS).flat_map(|bit| [(1 << bit) - 1, 1 << bit, (1 << bit) + 1]))
+        {
             let cell = cell_of(ns);
             assert!(cell == last || cell == last + 1 || ns > 5_000, "{ns}");
             assert!(longest_of(cell) >= ns, "{ns}");

@@ -130,7 +130,7 @@ fn by_percentile(area: &Area<'_>, title: &str, lines: &[Line]) -> Result<(), Str
         let points = line.curve.points().iter();
         points.map(|at| (nines(at.percentile, total), at.latency_ns, total - at.samples)).collect::<Vec<_>>()
     };
-    let drawn: Vec<(&Line, Vec<(f64, f64, u64)>)> = lines.iter().map(|line| (line, point(line))).collect();
+    let drawn: Vec<(&Line, Vec<_>)> = lines.iter().map(|line| (line, point(line))).collect();
     let all = || drawn.iter().flat_map(|(_, points)| points);
     let right = all().map(|point| point.0).fold(2.0, f64::max);
     let range = decades(all().map(|point| point.1));
@@ -200,12 +200,13 @@ fn by_time(area: &Area<'_>, runs: &[(String, &OverTime)]) -> Result<(), String> 
         for ((name, over), colour) in runs.iter().zip(COLOURS.into_iter().cycle()) {
             let styles = [colour.mix(FAINT).stroke_width(1), colour.stroke_width(1), colour.stroke_width(2)];
             let kinds = [&over.p50_ns, &over.p99_ns, &over.max_ns];
-            for (values, style) in kinds.into_iter().zip(styles) {
+            let last = kinds.len() - 1;
+            for (kind, (values, style)) in kinds.into_iter().zip(styles).enumerate() {
                 let points = values.iter().enumerate().filter_map(|(at, ns)| {
                     ns.map(|ns| ((at as f64 + 0.5) * over.interval_s, (ns as f64).max(1.0)))
                 });
                 let series = chart.draw_series(LineSeries::new(points, style))?;
-                if std::ptr::eq(values, &over.max_ns) {
+                if kind == last {
                     series.label(name.clone()).legend(move |(x, y)| {
                         PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2))
                     });

@@ -1,5 +1,5 @@
-//! What the machine does to a loop in which nothing happens, beside a run: during it, on a CPU that it leaves alone; where
-//! there is none, before and after it, on its own.
+//! What the machine does to a loop in which nothing happens, beside a run: during it, on a CPU that it leaves alone;
+//! where there is none, before and after it, on its own.
 
 use std::time::Duration;
 
