@@ -6,6 +6,7 @@
 
 mod dirty;
 mod holdback;
+mod live;
 mod merging;
 mod order_dependence;
 mod router;
@@ -14,6 +15,7 @@ mod streams;
 mod ticker;
 mod topology;
 
+pub use live::LiveClock;
 pub use merging::{Merging, mergings};
 pub use order_dependence::{OrderDependence, order_dependence};
 pub use router::Router;

@@ -3,6 +3,7 @@
 use crate::event::Row;
 use crate::flow::{OutPort, PendingFull, RingLeft};
 
+use super::live::LiveClock;
 use super::ticker::Ticker;
 
 /// Numbers rows and sends them on.
@@ -11,6 +12,8 @@ pub struct Router {
     /// By name: the ports that rows of this name go through.
     routes: Vec<Box<[usize]>>,
     ticker: Ticker,
+    /// In a live engine.
+    live: Option<LiveClock>,
     /// Some port must not let anything pend.
     can_overrun: bool,
     last_seq: u64,
@@ -23,7 +26,14 @@ impl Router {
     pub fn new(ports: Vec<OutPort<Row>>, routes: Vec<Vec<usize>>, ticker: Ticker) -> Self {
         let routes = routes.into_iter().map(Into::into).collect();
         let can_overrun = ports.iter().any(|port| !port.can_pend());
-        Self { ports, routes, ticker, can_overrun, last_seq: 0, events: 0 }
+        Self { ports, routes, ticker, live: None, can_overrun, last_seq: 0, events: 0 }
+    }
+
+    /// Lets the clock move time, and not the events.
+    #[must_use]
+    pub fn live(mut self, clock: Option<LiveClock>) -> Self {
+        self.live = clock;
+        self
     }
 
     /// Whether `row` has to go through a port that is full and must not let anything pend: sent all the same, it would
@@ -47,10 +57,18 @@ impl Router {
         overrun(self)
     }
 
-    /// Sends the ticks that are due before an event at `time_ns`, as far as there is room. True when there are no
-    /// more: the event can be sent then.
+    /// Sends the ticks that are due before an event, as far as there is room. True when there are no more: the
+    /// event can be sent then. Live, one that brings no time has one now.
     #[inline]
-    pub fn send_ticks(&mut self, time_ns: i64) -> bool {
+    pub fn send_ticks(&mut self, event: &mut Row) -> bool {
+        if self.live.is_some() {
+            return self.send_ticks_live(event);
+        }
+        self.send_timer_ticks(event.time_ns())
+    }
+
+    #[inline]
+    fn send_timer_ticks(&mut self, time_ns: i64) -> bool {
         while !self.is_blocked() {
             match self.ticker.due(time_ns) {
                 Some(mut tick) => self.number_and_send(&mut tick),
@@ -60,11 +78,63 @@ impl Router {
         false
     }
 
-    /// Sends the ticks that are due before an event at `time_ns`, all of them: what finds no room pends.
-    pub fn send_all_ticks(&mut self, time_ns: i64) {
-        while let Some(mut tick) = self.ticker.due(time_ns) {
+    /// Sends the ticks that are due before an event, all of them: what finds no room pends.
+    pub fn send_all_ticks(&mut self, event: &mut Row) {
+        if self.live.is_some() {
+            // Where there is no room the clock waits for the next event.
+            let _told: bool = self.send_ticks_live(event);
+            return self.stamp(event);
+        }
+        while let Some(mut tick) = self.ticker.due(event.time_ns()) {
             self.number_and_send(&mut tick);
         }
+    }
+
+    fn send_ticks_live(&mut self, event: &mut Row) -> bool {
+        let due = self.live.as_mut().and_then(LiveClock::before_event);
+        let told = due.is_none_or(|now_ns| self.send_clock(now_ns));
+        if told {
+            self.stamp(event);
+        }
+        told
+    }
+
+    /// Gives an event its time, if it brings none.
+    fn stamp(&self, event: &mut Row) {
+        if let Some(live) = &self.live
+            && event.time_ns() == Row::UNTIMED
+        {
+            event.set_time_ns(live.now_ns());
+        }
+    }
+
+    /// Live, where no event comes: tells the time, if that is due and there is room. True if it did; to be
+    /// published then.
+    pub fn tick(&mut self) -> bool {
+        let Some(now_ns) = self.live.as_mut().and_then(LiveClock::while_idle) else { return false };
+        self.send_clock(now_ns)
+    }
+
+    /// Tells every stage that it is `now_ns`, behind what timers have to say up to then. False where there is no
+    /// room for it now.
+    fn send_clock(&mut self, now_ns: i64) -> bool {
+        // Where nothing may pend, a tick waits for room: being told the time is no overload.
+        let has_room = |port: &mut OutPort<Row>| port.can_pend() || port.has_room();
+        if self.can_overrun && !self.ports.iter_mut().all(has_room) {
+            return false;
+        }
+        if !self.send_timer_ticks(now_ns) {
+            return false;
+        }
+        self.last_seq += 1;
+        let clock = Row::clock(self.last_seq, now_ns);
+        for port in &mut self.ports {
+            port.send(&clock);
+        }
+        if let Some(live) = &mut self.live {
+            live.ticked();
+        }
+        true
     }
 
     /// Gives `row` the next sequence number and sends it. What finds no room pends: look at

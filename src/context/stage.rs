@@ -8,7 +8,7 @@
 //! sequence number and there is no other lane, else when the fan-in's frontier has passed it. In the other
 //! orders every row is a round of its own.
 
-use crate::event::Row;
+use crate::event::{Row, Signal};
 use crate::flow::{Cycle, FanIn, Leftovers, MergeOrder, OutPort, Ports, Stage};
 use crate::sync::{Arc, Mutex};
 
@@ -51,6 +51,10 @@ pub struct ContextStage {
     ends: Vec<Row>,
     /// The sequence number of the round that is being collected; 0 where there is none.
     round: u64,
+    /// Live: the round is that of the clock, which has come to this time.
+    clock_ns: Option<i64>,
+    /// The number of the last clock that was passed on, where it comes over several lanes.
+    clock_seq: u64,
     /// Where rows can come in another order than that of the input, watermarks are held back: how far each lane
     /// has come.
     held_back: Option<Vec<u64>>,
@@ -87,6 +91,16 @@ impl Outlet for Rings {
     }
 }
 
+impl Rings {
+    /// Tells the stages behind that the clock has come to `now_ns`: behind all that has come of it here.
+    fn pass_clock_on(&mut self, seq: u64, now_ns: i64) {
+        let clock = Row::clock(seq, now_ns);
+        for port in 0..self.results {
+            self.ports.port(port).send(&clock);
+        }
+    }
+}
+
 impl ContextStage {
     /// Puts the parts together.
     pub fn new(parts: StageParts) -> Self {
@@ -116,6 +130,8 @@ impl ContextStage {
             batch_limit: parts.batch_limit,
             ends: Vec::new(),
             round: 0,
+            clock_ns: None,
+            clock_seq: 0,
             flushed: false,
             stats: parts.stats,
         }
@@ -123,20 +139,35 @@ impl ContextStage {
 
     /// Takes rows up to the limit, or until an output is blocked.
     fn take(&mut self) -> crate::flow::Drained {
-        let Self { streams, inputs, rings, round, ends, .. } = self;
+        let Self { streams, inputs, rings, round, clock_ns, clock_seq, ends, held_back, .. } = self;
         let blocked = rings.ports.are_blocked();
         let row_by_row = self.row_by_row;
-        let take = |_lane: usize, row: &Row| {
+        let take = |lane: usize, row: &Row| {
+            let is_clock = row.signal() == Signal::Clock;
             if row.seq() == super::FLUSH_SEQ {
                 ends.push(row.clone());
+            } else if row_by_row && is_clock {
+                if held_back.is_some() {
+                    streams.on_clock_of_lane(lane, row, rings);
+                } else if row.seq() > *clock_seq {
+                    streams.on_clock(row.time_ns(), row.seq(), rings);
+                }
+                if row.seq() > *clock_seq {
+                    *clock_seq = row.seq();
+                    rings.pass_clock_on(row.seq(), row.time_ns());
+                }
             } else if row_by_row {
                 streams.run_row(row, rings);
             } else {
                 if *round != 0 && *round != row.seq() {
-                    streams.run_round(rings);
+                    run_round(streams, *round, clock_ns.take(), rings);
                 }
                 *round = row.seq();
-                streams.collect(row, rings);
+                if is_clock {
+                    *clock_ns = Some(row.time_ns());
+                } else {
+                    streams.collect(row, rings);
+                }
             }
             !rings.ports.are_blocked() && rings.fatal.is_none()
         };
@@ -156,7 +187,7 @@ impl ContextStage {
         let frontier = self.inputs.frontier();
         let is_blocked = self.rings.ports.are_blocked();
         if self.round != 0 && self.round <= frontier && !is_blocked {
-            self.streams.run_round(&mut self.rings);
+            run_round(&mut self.streams, self.round, self.clock_ns.take(), &mut self.rings);
             self.round = 0;
         }
         if let Some(progress) = &mut self.held_back {
@@ -170,6 +201,17 @@ impl ContextStage {
         }
         let done = if self.round == 0 { frontier } else { self.round - 1 };
         self.rings.ports.note_progress(done.min(super::FLUSH_SEQ - 1));
+    }
+}
+
+/// Runs the round that was collected: that of an event, or that of the clock.
+fn run_round(streams: &mut Streams, round: u64, clock_ns: Option<i64>, rings: &mut Rings) {
+    match clock_ns {
+        None => streams.run_round(rings),
+        Some(now_ns) => {
+            streams.on_clock(now_ns, round, rings);
+            rings.pass_clock_on(round, now_ns);
+        }
     }
 }
 

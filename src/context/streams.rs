@@ -276,18 +276,42 @@ impl Streams {
         }
     }
 
-    /// Live time has come this far: sessions and windows that end before it close.
+    /// Live, the clock has come to `now_ns`, as the input with number `seq`: in order of rank, each stream takes what
+    /// its sources made of that, and then makes of it what it has to.
     pub fn on_clock(&mut self, now_ns: i64, seq: u64, out: &mut impl Outlet) {
         self.env.clock_ns = Some(now_ns);
+        self.env.time_limit_ns = i64::MAX;
         for at in 0..self.runtimes.len() {
             self.run_below(at + 1, out);
-            let route = &self.routes[at];
-            let mut sink = Sink { route, queues: &mut self.queues, dirty: &mut self.dirty, out };
-            if let Err(error) = self.runtimes[at].on_clock(now_ns, seq, &mut self.env, &mut sink) {
-                sink.failed(error, None);
+            self.clock_at(at, now_ns, seq, out);
+        }
+        self.run_below(usize::MAX, out);
+    }
+
+    /// The same where watermarks are held back, and the clock comes over each lane. A stream that is not held back
+    /// has one lane, and is told by that; the others once the input is complete up to there.
+    pub(super) fn on_clock_of_lane(&mut self, lane: usize, clock: &Row, out: &mut impl Outlet) {
+        self.env.clock_ns = self.env.clock_ns.max(Some(clock.time_ns()));
+        for at in 0..self.runtimes.len() {
+            self.run_below(at + 1, out);
+            match self.holdbacks.get_mut(at).and_then(Option::as_mut) {
+                Some(holdback) => holdback.note_row(clock),
+                None if self.lanes_to[at].contains(&lane) => {
+                    self.env.time_limit_ns = i64::MAX;
+                    self.clock_at(at, clock.time_ns(), clock.seq(), out);
+                }
+                None => {}
             }
         }
         self.run_below(usize::MAX, out);
+    }
+
+    fn clock_at(&mut self, at: usize, now_ns: i64, seq: u64, out: &mut impl Outlet) {
+        let route = &self.routes[at];
+        let mut sink = Sink { route, queues: &mut self.queues, dirty: &mut self.dirty, out };
+        if let Err(error) = self.runtimes[at].on_clock(now_ns, seq, &mut self.env, &mut sink) {
+            sink.failed(error, None);
+        }
     }
 
     /// What the streams have counted, in order.

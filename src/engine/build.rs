@@ -33,7 +33,7 @@ pub(super) fn build(builder: &Builder) -> Result<Engine, BuildError> {
     if builder.threads == Threads::AsDeclared && !plan.threaded {
         let mut streams = Streams::compile(plan, &topology, 0, &limits)?;
         let logs = LogRing::attach(plan, &mut streams).into_iter().collect();
-        let inline = Inline::new(Arc::clone(plan), streams);
+        let inline = Inline::new(Arc::clone(plan), streams, builder.live_clock());
         return Ok(Engine::new(
             builder,
             layouts,
@@ -180,7 +180,7 @@ impl Assembly {
             results.add_lane(receiver, LaneOptions { lowest_rank, ..LaneOptions::default() });
             outputs[stage].push(port);
         }
-        let router = Router::new(entry, routes, Ticker::new(&builder.plan));
+        let router = Router::new(entry, routes, Ticker::new(&builder.plan)).live(builder.live_clock());
         let mut stages: Vec<(usize, Box<dyn Stage>)> = Vec::new();
         let inputs_of_engine =
             enter(builder, router, order, &outside, waker(From::Input).as_ref(), &mut stages);

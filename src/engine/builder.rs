@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::clock::Clock;
+use crate::context::LiveClock;
 use crate::cores::PinPolicy;
 use crate::flow::MergeOrder;
 use crate::idle::Idle;
@@ -54,6 +56,17 @@ pub struct Builder {
     pub(super) inputs: usize,
     pub(super) threads: Threads,
     pub(super) limits: Limits,
+    pub(super) clock: Option<Live>,
+}
+
+/// The clock of a live engine.
+#[derive(Clone)]
+pub(super) struct Live(Arc<dyn Clock + Send + Sync>);
+
+impl std::fmt::Debug for Live {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Live")
+    }
 }
 
 impl Builder {
@@ -70,6 +83,7 @@ impl Builder {
             inputs: 1,
             threads: Threads::AsDeclared,
             limits: Limits::default(),
+            clock: None,
         }
     }
 
@@ -153,8 +167,39 @@ impl Builder {
         self
     }
 
+    /// Runs live: `clock` moves time, and not only the events do.
+    ///
+    /// Windows, sessions, joins and sequences close by the clock, as an event of its time would close them;
+    /// timers tick by it, and `now()` is the time of the last tick, at most 1 ms ago where events come. Events made by
+    /// [`EventType::event_now`](super::EventType::event_now) get its time when they enter. Time is told by
+    /// [`Engine::feed`], [`Engine::poll`], [`Engine::step`], [`Input::push`](super::Input::push) and
+    /// [`Input::flush`](super::Input::flush): call one of them at least a hundred times a second.
+    ///
+    /// An event with a time of its own is late where the clock (less the stream's `out_of_order`) is beyond the end of
+    /// all its windows when it comes.
+    ///
+    /// ```
+    /// use varpin::clock::ManualClock;
+    /// use varpin::engine::{Engine, Program};
+    /// let program = Program::parse("stream Quiet = Ping.window(session: 5s).aggregate(pings: count())")?;
+    /// let clock = ManualClock::new(0);
+    /// let mut engine = Engine::builder(&program).live(clock.clone()).build()?;
+    /// let ping = engine.event_type("Ping")?;
+    /// engine.feed(ping.event_now(), |_| unreachable!("the session is open"))?;
+    /// clock.advance(6_000_000_000);
+    /// let mut results = Vec::new();
+    /// engine.poll(|result| results.push(result.to_json()));
+    /// assert_eq!(results, [r#"{"stream":"Quiet","ts":"1970-01-01T00:00:04.999999999Z","data":{"pings":1}}"#]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn live(mut self, clock: impl Clock + Send + Sync + 'static) -> Self {
+        self.clock = Some(Live(Arc::new(clock)));
+        self
+    }
+
     /// Builds the engine and starts its threads.
-    pub fn build(self) -> Result<Engine, BuildError> {
+    pub fn build(mut self) -> Result<Engine, BuildError> {
         for (name, value) in [
             ("capacity", self.capacity.unwrap_or(1)),
             ("batch_limit", self.batch_limit),
@@ -165,7 +210,17 @@ impl Builder {
                 return Err(BuildError::Option(format!("{name} must be at least 1")));
             }
         }
+        if let Some(live) = self.live_clock() {
+            // What `now()` is in the values of globals.
+            Arc::make_mut(&mut self.plan).live_since_ns = Some(live.now_ns());
+        }
         build::build(&self)
+    }
+
+    /// The clock that a live engine goes by.
+    pub(super) fn live_clock(&self) -> Option<LiveClock> {
+        let Live(clock) = self.clock.as_ref()?;
+        Some(LiveClock::new(Arc::clone(clock), self.plan.uses_clock()))
     }
 
     pub(super) fn effective_order(&self) -> MergeOrder {

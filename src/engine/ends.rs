@@ -112,7 +112,7 @@ impl Input {
         self.idle.idle(1);
         match &mut self.end {
             End::Router(router) => {
-                while !router.send_ticks(row.time_ns()) {
+                while !router.send_ticks(row) {
                     // The queue in front of a ring never overflows: nothing is sent while it is blocked.
                     let _: Result<usize, PendingFull> = router.flush();
                     if router.is_closed() {
@@ -145,9 +145,21 @@ impl Input {
     }
 
     /// Publishes what was pushed, and tells contexts that merge in `deterministic` order how far this input has come.
-    /// Call it when there is nothing more to push for now.
+    /// Call it when there is nothing more to push for now; live, go on calling it, a hundred times a second: the
+    /// streams are told the time by it.
     pub fn flush(&mut self) {
+        self.tick();
         self.publish();
+    }
+
+    /// Live: tells the time, if that is due.
+    pub(super) fn tick(&mut self) {
+        if let End::Router(router) = &mut self.end
+            && !router.is_blocked()
+            && router.tick()
+        {
+            self.unpublished += 1;
+        }
     }
 
     #[inline]

@@ -10,6 +10,8 @@ pub struct EventType {
     name: String,
     type_id: u32,
     shape: Shape,
+    /// The time of events that bring none.
+    untimed_ns: i64,
 }
 
 /// A field of an event type.
@@ -28,8 +30,8 @@ pub struct Event {
 }
 
 impl EventType {
-    pub(super) fn new(name: &str, type_id: u32, shape: Shape) -> Self {
-        Self { name: name.to_owned(), type_id, shape }
+    pub(super) fn new(name: &str, type_id: u32, shape: Shape, untimed_ns: i64) -> Self {
+        Self { name: name.to_owned(), type_id, shape, untimed_ns }
     }
 
     /// Its name.
@@ -60,6 +62,13 @@ impl EventType {
     #[inline]
     pub fn event(&self, time_ns: i64) -> Event {
         Event { row: Row::new(self.type_id, time_ns, usize::from(self.shape.slots)) }
+    }
+
+    /// An event without a time of its own: in a [live](super::Builder::live) engine it gets the clock's when it enters,
+    /// elsewhere it is at 0.
+    #[inline]
+    pub fn event_now(&self) -> Event {
+        self.event(self.untimed_ns)
     }
 
     /// An event with these fields by name: slower than handles, and the way to give *all* fields of an undeclared

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::context::{Failure, Outlet, Streams, Ticker};
+use crate::context::{Failure, LiveClock, Outlet, Streams, Ticker};
 use crate::event::Row;
 use crate::operators::StreamStats;
 use crate::vpl::plan::Plan;
@@ -17,12 +17,77 @@ pub(super) const DEAD_LETTERS_KEPT: usize = 10_000;
 
 /// A program that runs where it is called.
 pub(super) struct Inline {
-    streams: Streams,
-    ticker: Ticker,
-    last_seq: u64,
+    front: Front,
     events: u64,
     finished: bool,
     queue: Queue,
+}
+
+/// The streams, and what stands in front of them: numbers, timers, the clock.
+struct Front {
+    streams: Streams,
+    ticker: Ticker,
+    /// In a live engine.
+    live: Option<LiveClock>,
+    last_seq: u64,
+}
+
+impl Front {
+    /// Runs an event, and before it what is due by then.
+    #[inline]
+    fn run(&mut self, row: &mut Row, out: &mut impl Outlet) {
+        if self.live.is_some() {
+            self.be_on_time(row, out);
+        } else {
+            self.timers(row.time_ns(), out);
+        }
+        self.number_and_run(row, out);
+    }
+
+    /// Runs the ticks of timers up to `time_ns`.
+    #[inline]
+    fn timers(&mut self, time_ns: i64, out: &mut impl Outlet) {
+        while let Some(mut tick) = self.ticker.due(time_ns) {
+            self.number_and_run(&mut tick, out);
+        }
+    }
+
+    /// Gives a row its place in the order of everything, and runs it.
+    #[inline]
+    fn number_and_run(&mut self, row: &mut Row, out: &mut impl Outlet) {
+        self.last_seq += 1;
+        row.set_seq(self.last_seq);
+        row.set_rank(0);
+        self.streams.run_row(row, out);
+    }
+
+    /// Live, in front of an event: tells the time, if that is due, and gives it to an event that brings none.
+    fn be_on_time(&mut self, row: &mut Row, out: &mut impl Outlet) {
+        if let Some(now_ns) = self.live.as_mut().and_then(LiveClock::before_event) {
+            self.clock(now_ns, out);
+        }
+        if let Some(live) = &self.live
+            && row.time_ns() == Row::UNTIMED
+        {
+            row.set_time_ns(live.now_ns());
+        }
+    }
+
+    /// Live, where no event comes.
+    fn tick(&mut self, out: &mut impl Outlet) {
+        if let Some(now_ns) = self.live.as_mut().and_then(LiveClock::while_idle) {
+            self.clock(now_ns, out);
+        }
+    }
+
+    fn clock(&mut self, now_ns: i64, out: &mut impl Outlet) {
+        self.timers(now_ns, out);
+        self.last_seq += 1;
+        self.streams.on_clock(now_ns, self.last_seq, out);
+        if let Some(live) = &mut self.live {
+            live.ticked();
+        }
+    }
 }
 
 /// What has come out.
@@ -92,7 +157,7 @@ impl<F: FnMut(Record<'_>)> Outlet for Through<'_, F> {
 }
 
 impl Inline {
-    pub(super) fn new(plan: Arc<Plan>, streams: Streams) -> Self {
+    pub(super) fn new(plan: Arc<Plan>, streams: Streams, live: Option<LiveClock>) -> Self {
         let ticker = Ticker::new(&plan);
         let queue = Queue {
             plan,
@@ -103,7 +168,8 @@ impl Inline {
             dead_dropped: 0,
             fatal: None,
         };
-        Self { streams, ticker, last_seq: 0, events: 0, finished: false, queue }
+        let front = Front { streams, ticker, live, last_seq: 0 };
+        Self { front, events: 0, finished: false, queue }
     }
 
     pub(super) fn queue(&mut self) -> &mut Queue {
@@ -134,18 +200,13 @@ impl Inline {
     }
 
     pub(super) fn stats(&self) -> Vec<StreamStats> {
-        self.streams.stats()
+        self.front.streams.stats()
     }
 
     /// Runs one event; results are queued.
     pub(super) fn push(&mut self, row: &mut Row) {
         self.events += 1;
-        while let Some(mut tick) = self.ticker.due(row.time_ns()) {
-            number(&mut tick, &mut self.last_seq);
-            self.streams.run_row(&tick, &mut self.queue);
-        }
-        number(row, &mut self.last_seq);
-        self.streams.run_row(row, &mut self.queue);
+        self.front.run(row, &mut self.queue);
     }
 
     /// Runs one event; results go to `sink` as they are made, behind those that are queued.
@@ -157,13 +218,20 @@ impl Inline {
                 sink(layouts.record(&row));
             }
         }
-        let mut through = Through { layouts, sink, queue: &mut self.queue };
-        while let Some(mut tick) = self.ticker.due(row.time_ns()) {
-            number(&mut tick, &mut self.last_seq);
-            self.streams.run_row(&tick, &mut through);
+        self.front.run(row, &mut Through { layouts, sink, queue: &mut self.queue });
+    }
+
+    /// Hands over what is queued, and live what comes of telling the time; returns how many results that were.
+    pub(super) fn poll(&mut self, layouts: &Layouts, mut sink: impl FnMut(Record<'_>)) -> usize {
+        let queued = self.queue.rows.len();
+        for row in self.queue.rows.drain(..) {
+            sink(layouts.record(&row));
         }
-        number(row, &mut self.last_seq);
-        self.streams.run_row(row, &mut through);
+        let before = self.queue.results;
+        if !self.is_finished() {
+            self.front.tick(&mut Through { layouts, sink, queue: &mut self.queue });
+        }
+        queued + (self.queue.results - before) as usize
     }
 
     /// The end of the input.
@@ -173,7 +241,7 @@ impl Inline {
         }
         if !self.is_finished() {
             self.finished = true;
-            self.streams.flush(&mut Through { layouts, sink, queue: &mut self.queue });
+            self.front.streams.flush(&mut Through { layouts, sink, queue: &mut self.queue });
         }
     }
 
@@ -181,7 +249,7 @@ impl Inline {
     pub(super) fn close(&mut self) {
         if !self.is_finished() {
             self.finished = true;
-            self.streams.flush(&mut self.queue);
+            self.front.streams.flush(&mut self.queue);
         }
     }
 }
@@ -189,12 +257,4 @@ impl Inline {
 #[cold]
 fn fatal(message: &str) -> EngineError {
     EngineError::Stage { stage: "main".to_owned(), message: message.to_owned() }
-}
-
-/// Gives an input row its place in the order of everything.
-#[inline]
-fn number(row: &mut Row, last_seq: &mut u64) {
-    *last_seq += 1;
-    row.set_seq(*last_seq);
-    row.set_rank(0);
 }

@@ -29,11 +29,15 @@ impl Stage for InputStage {
         if !router.is_blocked() {
             let drained = inputs.drain(*batch_limit, |_, row| {
                 // A row that was handed over must be taken: what ticks before it pends with it.
-                router.send_all_ticks(row.time_ns());
-                router.send(&mut row.clone());
+                let mut row = row.clone();
+                router.send_all_ticks(&mut row);
+                router.send(&mut row);
                 !router.is_blocked()
             });
             (taken, ended) = (drained.taken, drained.ended);
+            if !ended {
+                router.tick();
+            }
         }
         match router.flush() {
             Ok(_) if router.is_closed() => Cycle::Done,

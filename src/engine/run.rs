@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::event::Row;
 use crate::flow::{Cycle, Leftovers, Running, Stage};
 use crate::idle::{Idle, IdleState};
 use crate::operators::LogLine;
@@ -138,6 +139,9 @@ impl Stepper {
         let mut work = 0;
         if let Some(input) = &mut self.input {
             self.events = input.events();
+            if !self.closing {
+                input.tick();
+            }
             if input.settle_step() && self.closing {
                 self.input = None;
                 work += 1;
@@ -241,7 +245,9 @@ impl Engine {
     pub fn event_type(&self, name: &str) -> Result<EventType, EventError> {
         let id = self.plan.names.iter().position(|known| known.name == name);
         let id = id.ok_or_else(|| EventError::UnknownType(name.to_owned()))?;
-        Ok(EventType::new(name, id as u32, self.plan.shapes[self.plan.names[id].shape].clone()))
+        let shape = self.plan.shapes[self.plan.names[id].shape].clone();
+        let untimed_ns = if self.plan.live_since_ns.is_some() { Row::UNTIMED } else { 0 };
+        Ok(EventType::new(name, id as u32, shape, untimed_ns))
     }
 
     /// What was asked for and could not be had: CPUs that don't exist, and the like.
@@ -269,11 +275,7 @@ impl Engine {
 
     /// [`feed`](Self::feed) for a row that a reader of [`format`](crate::format) has filled.
     #[inline]
-    pub fn feed_row(
-        &mut self,
-        row: &mut crate::event::Row,
-        mut sink: impl FnMut(Record<'_>),
-    ) -> Result<(), EngineError> {
+    pub fn feed_row(&mut self, row: &mut Row, mut sink: impl FnMut(Record<'_>)) -> Result<(), EngineError> {
         match &mut self.mode {
             Mode::Inline(inline) => {
                 inline.check()?;
@@ -343,18 +345,15 @@ impl Engine {
     }
 
     /// Publishes what was pushed and not published yet, and hands over the results that are there. Returns
-    /// how many.
-    pub fn poll(&mut self, mut sink: impl FnMut(Record<'_>)) -> usize {
+    /// how many. Live, call it also where nothing is pushed, a hundred times a second: the streams are told the time
+    /// by it.
+    pub fn poll(&mut self, sink: impl FnMut(Record<'_>)) -> usize {
         match &mut self.mode {
-            Mode::Inline(inline) => {
-                let queue = &mut inline.queue().rows;
-                let count = queue.len();
-                for row in queue.drain(..) {
-                    sink(self.layouts.record(&row));
-                }
-                count
-            }
+            Mode::Inline(inline) => inline.poll(&self.layouts, sink),
             Mode::Threads(threads) => {
+                if !threads.closing {
+                    threads.inputs.iter_mut().for_each(Input::tick);
+                }
                 threads.settle();
                 threads.drain(sink)
             }

@@ -23,6 +23,8 @@ pub enum Signal {
     Event = 0,
     /// No event: everything with this sequence number or a smaller one has been sent.
     Progress = 1,
+    /// No event: live, the clock has come to the row's time. It stands behind all else with its sequence number.
+    Clock = 3,
 }
 
 /// Set where some slot holds a value behind a pointer, so that copying and dropping need more than bytes.
@@ -59,6 +61,9 @@ pub struct Row {
 const _: () = assert!(size_of::<Row>() == 160);
 
 impl Row {
+    /// The time of an event that brings none and gets the clock's when it enters a live engine.
+    pub const UNTIMED: i64 = i64::MIN;
+
     /// A row of `fields` slots without values, for an event of type `type_id` at `time_ns` since the epoch.
     #[inline]
     pub fn new(type_id: u32, time_ns: i64, fields: usize) -> Self {
@@ -110,6 +115,15 @@ impl Row {
         let mut row = Self::header(0, 0);
         row.seq = seq;
         row.signal = Signal::Progress;
+        row
+    }
+
+    /// The signal that the clock has come to `now_ns`, which is an input of its own with the number `seq`.
+    pub fn clock(seq: u64, now_ns: i64) -> Self {
+        let mut row = Self::header(0, now_ns);
+        row.seq = seq;
+        row.rank = u16::MAX;
+        row.signal = Signal::Clock;
         row
     }
 
@@ -201,7 +215,7 @@ impl Row {
         self.stamp = stamp;
     }
 
-    /// Event or progress.
+    /// What it is: an event or a signal.
     #[inline]
     pub fn signal(&self) -> Signal {
         self.signal

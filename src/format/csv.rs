@@ -74,12 +74,13 @@ impl Csv {
         }
     }
 
-    /// Reads one record. False: it was the header, or blank.
+    /// Reads one record. False: it was the header, or blank. An event without a time gets `untimed_ns`.
     pub(super) fn record(
         &mut self,
         text: &str,
         types: &mut InputTypes,
         limits: Limits,
+        untimed_ns: i64,
         row: &mut Row,
     ) -> Parsed<bool> {
         if text.is_empty() {
@@ -100,13 +101,13 @@ impl Csv {
             return Err(fault(at, format!("{count} fields where the header has {}", columns.len())));
         }
         let place = types.find(&self.event_type);
-        let mut filler = Filler::new(types.at(place), row, 0, limits);
+        let mut filler = Filler::new(types.at(place), row, untimed_ns, limits);
         for (index, column) in columns.iter().enumerate() {
             let located = |message| locate(text, index, message);
             let cell = cell(&self.cells, &self.ends, index).map_err(located)?;
             if column.is_time {
                 let time_ns = event_time(&plain(cell)).map_err(|message| located(message.into()))?;
-                filler.set_time_ns(time_ns.unwrap_or(0));
+                filler.set_time_ns(time_ns.unwrap_or(untimed_ns));
                 if !filler.declares(&column.name) {
                     continue;
                 }

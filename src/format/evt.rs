@@ -26,7 +26,7 @@ pub(super) enum Line {
 }
 
 /// What the lines before have set.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Evt {
     /// The time of lines without one: that of the last `BATCH`.
     pub(super) batch_ns: i64,
@@ -34,6 +34,11 @@ pub(super) struct Evt {
 }
 
 impl Evt {
+    /// Before the first `BATCH`, lines without a time get `untimed_ns`.
+    pub(super) fn new(untimed_ns: i64) -> Self {
+        Self { batch_ns: untimed_ns, scratch: String::new() }
+    }
+
     /// Reads one line into `row`.
     #[inline]
     pub(super) fn line(

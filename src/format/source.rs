@@ -57,6 +57,9 @@ pub struct SourceOptions {
     pub max_nesting: usize,
     /// The type of the events of a CSV file.
     pub event_type: Option<String>,
+    /// The time of events that bring none, as long as no `BATCH` has given one, in nanoseconds since the epoch.
+    /// Default: 0. For a live engine: [`Row::UNTIMED`], for which it puts the clock's.
+    pub untimed_ns: i64,
 }
 
 impl Default for SourceOptions {
@@ -67,6 +70,7 @@ impl Default for SourceOptions {
             max_fields: 1024,
             max_nesting: 64,
             event_type: None,
+            untimed_ns: 0,
         }
     }
 }
@@ -130,9 +134,10 @@ impl<R: Read> EventSource<R> {
                 (RecordEnd::UnquotedNewline, Some(Csv::new(options.event_type.ok_or(MissingEventType)?)))
             }
         };
+        let evt = Evt::new(options.untimed_ns);
         Ok(Self {
             lines: Lines::new(input, record_end, options.max_line_bytes),
-            parser: Parser { format, types, limits, evt: Evt::default(), json: Json::default(), csv },
+            parser: Parser { format, types, limits, evt, json: Json::default(), csv },
         })
     }
 
@@ -261,7 +266,7 @@ impl Parser {
             Format::Jsonl if text.trim_ascii().is_empty() => Ok(false),
             Format::Jsonl => self.json(text, row),
             Format::Csv => match &mut self.csv {
-                Some(csv) => csv.record(text, &mut self.types, self.limits, row),
+                Some(csv) => csv.record(text, &mut self.types, self.limits, self.evt.batch_ns, row),
                 None => unreachable!("`EventSource::new` makes it where the format is CSV"),
             },
         }

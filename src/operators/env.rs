@@ -75,7 +75,7 @@ pub(super) struct Bounds {
 impl Env {
     /// Evaluates the plan's globals, in order.
     pub fn new(plan: &Plan, limits: &Limits) -> Result<Self, CompileError> {
-        let mut env = Self { limits: *limits, ..Self::bare() };
+        let mut env = Self { limits: *limits, clock_ns: plan.live_since_ns, ..Self::bare() };
         // A later value may call a function that reads an earlier one, so functions see the globals as they are by
         // then.
         let compiler = Compiler::for_globals(plan);

@@ -29,10 +29,35 @@ pub struct Plan {
     pub timers: Vec<TimerPlan>,
     /// Whether anything in the program writes to the log.
     pub logs: bool,
+    /// Whether anything in the program asks for the time with `now()`.
+    pub asks_time: bool,
+    /// Live: when the run began. It is what `now()` is in the values of globals.
+    pub live_since_ns: Option<i64>,
     /// `config engine { .. }`
     pub engine: EngineSettings,
     /// Whether the program declares a context. If not, it runs on the caller's thread.
     pub threaded: bool,
+}
+
+impl Plan {
+    /// Whether, live, anything in the program depends on being told the time.
+    pub fn uses_clock(&self) -> bool {
+        let is_timed = |stream: &StreamPlan| {
+            let source = match &stream.source {
+                SourcePlan::Name(_) | SourcePlan::Merge(_) => false,
+                SourcePlan::Join(_) => true,
+                SourcePlan::Sequence(sequence) => sequence.within_ns.is_some(),
+            };
+            let window = match &stream.window {
+                Some(
+                    WindowPlan::Time { .. } | WindowPlan::FirstEvent { .. } | WindowPlan::Session { .. },
+                ) => true,
+                Some(WindowPlan::Count { .. }) | None => false,
+            };
+            source || window
+        };
+        self.asks_time || !self.timers.is_empty() || self.streams.iter().any(is_timed)
+    }
 }
 
 /// `timer(interval, initial_delay: d)`: ticks at every multiple of the interval.

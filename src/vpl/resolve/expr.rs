@@ -374,6 +374,7 @@ impl Resolver<'_> {
             return self.wrong_count(name, &expected_count(min, max), args.len(), span);
         }
         self.plan.logs |= builtin == Builtin::Print;
+        self.plan.asks_time |= matches!(builtin, Builtin::Now | Builtin::Timestamp);
         Expr::Call(builtin, self.args(args, scope))
     }
 
