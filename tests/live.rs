@@ -86,26 +86,29 @@ fn none() -> [String; 0] {
     []
 }
 
-/// On the caller's thread, and stepped through contexts in each order.
-fn everywhere(stream: &str, check: impl Fn(Live)) {
-    check(Live::new(stream));
-    // Two contexts, so that the second is told the time by the first alone.
-    let (name, rest) = stream.split_once(" = ").unwrap();
-    let (source, operators) = match rest.find('.') {
-        Some(dot) => rest.split_at(dot),
-        None => (rest, ""),
-    };
-    let text = format!(
-        "context one context two\n{name} = {source}.context(two){operators}\nstream Beside = Other.context(one)"
-    );
-    for order in MergeOrder::ALL {
-        check(Live::with(&text, |builder| builder.stepped().order(order)));
+/// `stream S = SOURCE OPERATORS` on the caller's thread, and stepped through contexts in each order: beside another
+/// one, behind one that alone tells it the time, and where two rings tell it.
+fn everywhere(source: &str, operators: &str, check: impl Fn(Live)) {
+    check(Live::new(&format!("stream S = {source} {operators}")));
+    let (name, alias) = source.split_at(1);
+    let contexts = "context one context two ";
+    for text in [
+        format!("stream S = {source} {operators}.context(two) stream Beside = Other.context(one)"),
+        format!("stream Via = {name}.context(one) stream S = Via{alias} {operators}.context(two)"),
+        format!(
+            "stream Via = {name}.context(one) stream Both = merge(Via, Other).context(two) \
+             stream S = Both{alias} {operators}.context(two)"
+        ),
+    ] {
+        for order in MergeOrder::ALL {
+            check(Live::with(&format!("{contexts}{text}"), |builder| builder.stepped().order(order)));
+        }
     }
 }
 
 #[test]
 fn a_session_closes_when_the_clock_has_passed_it() {
-    everywhere("stream S = E.window(session: 5s).aggregate(n: count())", |mut live| {
+    everywhere("E", ".window(session: 5s).aggregate(n: count())", |mut live| {
         live.wait(1.0);
         assert_eq!(live.event("E", 0), none());
         assert_eq!(live.wait(3.0), none());
@@ -120,13 +123,13 @@ fn a_session_closes_when_the_clock_has_passed_it() {
 
 #[test]
 fn a_window_of_time_closes_at_its_end_and_waits_as_long_as_it_is_told() {
-    everywhere("stream S = E.window(10s).aggregate(n: count())", |mut live| {
+    everywhere("E", ".window(10s).aggregate(n: count())", |mut live| {
         live.wait(2.0);
         live.event("E", 0);
         assert_eq!(live.wait(7.9), none());
         assert_eq!(live.wait(0.2), ["{\"n\":1}"]);
     });
-    everywhere("stream S = E.watermark(out_of_order: 2s).window(10s).aggregate(n: count())", |mut live| {
+    everywhere("E", ".watermark(out_of_order: 2s).window(10s).aggregate(n: count())", |mut live| {
         live.event("E", 0);
         assert_eq!(live.wait(11.0), none());
         assert_eq!(live.event_at("E", 9), none(), "in time, as the clock is 1 s beyond it");
@@ -138,8 +141,7 @@ fn a_window_of_time_closes_at_its_end_and_waits_as_long_as_it_is_told() {
 
 #[test]
 fn a_sequence_ends_by_the_clock() {
-    let stream = "stream S = A as a .not(B).within(3s).emit(v: a.v)";
-    everywhere(stream, |mut live| {
+    everywhere("A as a", ".not(B).within(3s).emit(v: a.v)", |mut live| {
         live.event("A", 1);
         live.wait(1.0);
         live.event("A", 2);

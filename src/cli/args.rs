@@ -67,6 +67,13 @@ pub(super) struct RunArgs {
     /// Where events that failed, and lines that are no events, go as JSON lines
     #[arg(long, value_name = "FILE")]
     pub(super) dead_letters: Option<PathBuf>,
+    /// Let the clock move time: it closes windows and sessions and ticks timers while input is awaited, and is the
+    /// time of events that bring none
+    #[arg(long, conflicts_with = "pace")]
+    pub(super) live: bool,
+    /// Read the file of the events to its end and then on, as it grows; implies --live
+    #[arg(long, conflicts_with = "pace")]
+    pub(super) follow: bool,
     /// How fast events are fed: as fast as possible, or at the distances of their times
     #[arg(long, value_name = "PACE", default_value = "max")]
     pub(super) pace: Pace,

@@ -8,6 +8,7 @@ mod dead_letters;
 mod doctor;
 mod exit;
 mod files;
+mod follow;
 mod machine;
 mod messages;
 mod output;

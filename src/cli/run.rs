@@ -5,10 +5,11 @@
 //! fed is published, and results are written. Nothing grows with the length of the input.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
+use varpin::clock::SystemClock;
 use varpin::engine::{Engine, EngineError, log_json};
 use varpin::event::Row;
 use varpin::format::{BadInput, EventSource, InputTypes};
@@ -17,11 +18,12 @@ use super::args::RunArgs;
 use super::dead_letters::DeadLetters;
 use super::exit::Exit;
 use super::files::Files;
+use super::follow::{Follow, News};
 use super::messages;
 use super::output::Output;
 use super::pace::Pace;
 use super::progress::Progress;
-use super::settings::RunSettings;
+use super::settings::{EventsFrom, RunSettings};
 use super::signals::Signals;
 use super::summary::Summary;
 use super::wait::readable_within;
@@ -34,6 +36,8 @@ const FETCH_LETTERS_EVERY: u32 = 256;
 const WAIT_WITH_THREADS: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(10)];
 /// The wait for input where nothing else can happen; a signal is seen after it at the latest.
 const WAIT_ALONE: Duration = Duration::from_millis(100);
+/// The same in a live run, where the clock is to be told.
+const WAIT_LIVE: Duration = Duration::from_millis(10);
 /// The longest sleep until the next event is due.
 const PACE_SLEEP: Duration = Duration::from_millis(10);
 /// How long a run that was told to stop may take for what it has been fed.
@@ -60,6 +64,9 @@ pub(super) fn run(typed: &RunArgs) -> Exit {
     if let Some(idle) = typed.idle {
         builder = builder.idle(idle);
     }
+    if settings.live {
+        builder = builder.live(SystemClock::new());
+    }
     let signals = match Signals::catch() {
         Ok(signals) => signals,
         Err(error) => return refuse(format_args!("cannot catch signals: {error}")),
@@ -73,7 +80,14 @@ pub(super) fn run(typed: &RunArgs) -> Exit {
         return refuse(message);
     }
     let types = InputTypes::new(program.input_types());
-    let source = match EventSource::new(&files.events, settings.format, types, settings.source.clone()) {
+    let reader = match &settings.events {
+        EventsFrom::File(path) if settings.follow => match Follow::open(path.clone()) {
+            Ok(follow) => Reader::Follow(follow),
+            Err(error) => return refuse(format_args!("cannot follow {}: {error}", path.display())),
+        },
+        _ => Reader::Once(&files.events),
+    };
+    let source = match EventSource::new(reader, settings.format, types, settings.source.clone()) {
         Ok(source) => source,
         Err(missing) => return refuse(missing),
     };
@@ -83,6 +97,23 @@ pub(super) fn run(typed: &RunArgs) -> Exit {
 fn refuse(message: impl std::fmt::Display) -> Exit {
     messages::error(message);
     Exit::Refused
+}
+
+/// Where lines are read.
+enum Reader<'a> {
+    /// To the end.
+    Once(&'a File),
+    /// And on.
+    Follow(Follow),
+}
+
+impl Read for Reader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Once(file) => file.read(buffer),
+            Self::Follow(follow) => follow.read(buffer),
+        }
+    }
 }
 
 /// Why reading ended.
@@ -136,7 +167,7 @@ impl<'a> Run<'a> {
     }
 
     /// Everything from the first line to the exit code.
-    fn go(mut self, mut source: EventSource<&'a File>) -> Exit {
+    fn go(mut self, mut source: EventSource<Reader<'a>>) -> Exit {
         let end = self.read(&mut source);
         let deadline = match end {
             End::Signal(_) => DRAIN_WITHIN,
@@ -197,15 +228,21 @@ impl<'a> Run<'a> {
     }
 
     /// Reads and feeds until there is a reason to stop.
-    fn read(&mut self, source: &mut EventSource<&'a File>) -> End {
+    fn read(&mut self, source: &mut EventSource<Reader<'a>>) -> End {
         let files = self.files;
-        let progress = Progress::new(files.events_bytes, self.settings.output.is_none());
+        let known_end = files.events_bytes.filter(|_| !self.settings.follow);
+        let progress = Progress::new(known_end, self.settings.output.is_none());
         let mut row = Row::new(InputTypes::UNKNOWN, 0, 0);
         let end = loop {
-            if let Some(end) = self.wait_for_input(&files.events) {
+            let waited = match source.input_mut() {
+                Reader::Once(_) => self.wait_for_input(&files.events),
+                Reader::Follow(_) => self.wait_for_growth(source, &mut row),
+            };
+            if let Some(end) = waited {
                 break end;
             }
             match source.fill() {
+                Ok(0) if self.settings.follow => continue,
                 Ok(0) => break self.feed_all(|row| source.finish(row), &mut row).unwrap_or(End::Input),
                 Ok(_) => {}
                 Err(error) => break End::Read(error),
@@ -219,6 +256,33 @@ impl<'a> Run<'a> {
         };
         progress.end();
         end
+    }
+
+    /// Waits until a file that is followed has more, and lets results out meanwhile. Where another file begins, the
+    /// last line of the old one is fed as it is. The reason to stop, if there is one.
+    fn wait_for_growth(&mut self, source: &mut EventSource<Reader<'a>>, row: &mut Row) -> Option<End> {
+        loop {
+            if let Some(end) = self.reason_to_stop() {
+                return Some(end);
+            }
+            let Reader::Follow(follow) = source.input_mut() else { return None };
+            let what = match follow.look() {
+                Ok(News::More) => return None,
+                Ok(News::Nothing) => {
+                    self.settle();
+                    varpin::sync::sleep(WAIT_LIVE);
+                    continue;
+                }
+                Ok(News::Emptied) => "was emptied",
+                Ok(News::Replaced) => "was replaced",
+                Err(error) => return Some(End::Read(error)),
+            };
+            if let Some(end) = self.feed_all(|row| source.finish(row), row) {
+                return Some(end);
+            }
+            source.start_over();
+            messages::say(format_args!("note: {} {what}; it is read from its start", self.source_name));
+        }
     }
 
     /// Feeds what `next` gives until it has no more for now; the reason to stop, if there is one.
@@ -279,6 +343,7 @@ impl<'a> Run<'a> {
             let came = self.settle();
             let [shortest, longest] = WAIT_WITH_THREADS;
             wait = match (self.has_threads, came) {
+                (false, _) if self.settings.live => WAIT_LIVE,
                 (false, _) => WAIT_ALONE,
                 (true, true) => shortest,
                 (true, false) => (wait * 2).clamp(shortest, longest),

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use varpin::event::Row;
 use varpin::format::{Format, SourceOptions};
 
 use super::args::{FormatArg, OnBadInput, Pace, RunArgs};
@@ -18,6 +19,10 @@ pub(super) struct RunSettings {
     pub(super) stats_json: Option<PathBuf>,
     pub(super) skip_bad_input: bool,
     pub(super) realtime: bool,
+    /// The clock moves time.
+    pub(super) live: bool,
+    /// The events are a file that grows.
+    pub(super) follow: bool,
     pub(super) stats: bool,
     pub(super) strict: bool,
 }
@@ -68,7 +73,16 @@ impl RunSettings {
             }
             _ => {}
         }
+        if typed.follow && events == EventsFrom::Stdin {
+            return Err(
+                "--follow needs the file that grows; --live reads standard input as it comes".to_owned()
+            );
+        }
+        let live = typed.live || typed.follow;
         let mut source = SourceOptions::default();
+        if live {
+            source.untimed_ns = Row::UNTIMED;
+        }
         source.event_type.clone_from(&typed.event_type);
         Ok(Self {
             program: typed.program.clone(),
@@ -80,6 +94,8 @@ impl RunSettings {
             stats_json: typed.stats_json.clone(),
             skip_bad_input: typed.on_bad_input == OnBadInput::Skip,
             realtime: typed.pace == Pace::Realtime,
+            live,
+            follow: typed.follow,
             stats: typed.stats,
             strict: typed.strict,
         })

@@ -67,6 +67,11 @@ impl Csv {
         !matches!(self.header, Header::Unread)
     }
 
+    /// The next record is a header.
+    pub(super) fn forget_header(&mut self) {
+        self.header = Header::Unread;
+    }
+
     /// A record was bad input before it was text; if it was the header, every other one is.
     pub(super) fn refuse(&mut self) {
         if matches!(self.header, Header::Unread) {

@@ -113,6 +113,7 @@ struct Parser {
     json: Json,
     /// Where the format is CSV.
     csv: Option<Csv>,
+    untimed_ns: i64,
 }
 
 impl<R: Read> EventSource<R> {
@@ -134,10 +135,11 @@ impl<R: Read> EventSource<R> {
                 (RecordEnd::UnquotedNewline, Some(Csv::new(options.event_type.ok_or(MissingEventType)?)))
             }
         };
-        let evt = Evt::new(options.untimed_ns);
+        let untimed_ns = options.untimed_ns;
+        let (evt, json) = (Evt::new(untimed_ns), Json::default());
         Ok(Self {
             lines: Lines::new(input, record_end, options.max_line_bytes),
-            parser: Parser { format, types, limits, evt, json: Json::default(), csv },
+            parser: Parser { format, types, limits, evt, json, csv, untimed_ns },
         })
     }
 
@@ -192,6 +194,21 @@ impl<R: Read> EventSource<R> {
             }
         };
         outcome.map_err(|fault| BadInput::new(bytes, line, fault))
+    }
+
+    /// The input. What is read from it here the source does not see.
+    pub fn input_mut(&mut self) -> &mut R {
+        self.lines.input_mut()
+    }
+
+    /// Begins again, with the first line of another file: what has been read and not parsed is forgotten
+    /// (see [`finish`](Self::finish)), lines are counted from 1, and a CSV file has its header.
+    pub fn start_over(&mut self) {
+        self.lines.restart(Place::default());
+        self.parser.evt.batch_ns = self.parser.untimed_ns;
+        if let Some(csv) = &mut self.parser.csv {
+            csv.forget_header();
+        }
     }
 
     /// The offset in bytes of the next line in the input.
