@@ -186,7 +186,7 @@ impl Inline {
 
     #[inline]
     pub(super) fn last_seq(&self) -> u64 {
-        self.last_seq
+        self.front.last_seq
     }
 
     pub(super) fn is_finished(&self) -> bool {
