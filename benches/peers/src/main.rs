@@ -8,6 +8,7 @@
 
 mod engines;
 mod hop;
+mod latency;
 mod machine;
 mod process;
 mod programs;
@@ -22,11 +23,11 @@ use serde_json::{Value, json};
 
 use report::{Table, Target};
 
-const USAGE: &str = "compare [--quick] [--check] [--rounds N] [--only hop|throughput|programs|process]... \
+const USAGE: &str = "compare [--quick] [--check] [--rounds N] [--only hop|latency|throughput|programs|process]... \
                      [--varpin BINARY] DIRECTORY";
 const ROUNDS: usize = 7;
 const QUICK_ROUNDS: usize = 2;
-const TABLES: [&str; 4] = ["process", "hop", "throughput", "programs"];
+const TABLES: [&str; 5] = ["process", "hop", "latency", "throughput", "programs"];
 
 /// What was asked for.
 struct Options {
@@ -111,6 +112,20 @@ impl Findings {
                     100.0,
                     over(hop::TOKIO, hop::VARPIN),
                 ));
+            });
+        }
+        if options.wants("latency") {
+            let table = latency::table(&options.directory, options.quick);
+            findings.add(table, options.rounds, |table, targets| {
+                for rate in latency::RATES {
+                    let case = latency::case(rate);
+                    let found = table.ratio(&case, latency::TOKIO, latency::VARPIN, 0);
+                    targets.push(Target::at_least(
+                        format!("latency p50 at {case}, tokio / varpin"),
+                        1.0,
+                        found,
+                    ));
+                }
             });
         }
         if options.wants("throughput") {

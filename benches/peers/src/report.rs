@@ -243,6 +243,9 @@ impl Target {
 
 /// Three digits that count, with thousands and millions by letter.
 pub fn short(value: f64) -> String {
+    if value.is_nan() {
+        return "n/a".to_owned();
+    }
     let (scaled, letter) = match value.abs() {
         size if size >= 1e9 => (value / 1e9, "G"),
         size if size >= 1e6 => (value / 1e6, "M"),
