@@ -33,6 +33,7 @@ fn join(kind: JoinKind, names: &[usize], window_ns: i64, count_window: Option<us
         allowed_lateness_ns: 0,
         shape: 1,
         on_error: varpin::vpl::plan::OnErrorPlan::default(),
+        pool: None,
         results: Vec::new(),
         feeds: Vec::new(),
     };

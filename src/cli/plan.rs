@@ -50,8 +50,13 @@ impl<'a> View<'a> {
     /// Everything that a stream does, in order.
     fn operators(&self, stream: &StreamPlan) -> Vec<Described> {
         let printer = PlanPrinter::new(self.plan);
-        let mut all: Vec<Described> =
-            stream.before.iter().flat_map(|operator| printer.operator(operator)).collect();
+        let mut all: Vec<Described> = Vec::new();
+        for (at, operator) in stream.before.iter().map(Some).chain([None]).enumerate() {
+            if let Some(pool) = stream.pool.as_ref().filter(|pool| pool.at == at) {
+                all.push(Described { verb: "concurrent".to_owned(), text: printer.pool(pool) });
+            }
+            all.extend(operator.into_iter().flat_map(|operator| printer.operator(operator)));
+        }
         if let Some(window) = &stream.window {
             all.push(Described { verb: "window".to_owned(), text: printer.window(window) });
         }

@@ -9,6 +9,7 @@ mod holdback;
 mod live;
 mod merging;
 mod order_dependence;
+mod pool;
 mod router;
 mod stage;
 mod streams;
@@ -22,7 +23,8 @@ pub use router::Router;
 pub use stage::{ContextStage, StageParts};
 pub use streams::{Failure, Outlet, Streams};
 pub use ticker::Ticker;
-pub use topology::{EdgeSpec, From, StageSpec, Topology, topology};
+pub use pool::{Tags, tags_by_rank};
+pub use topology::{EdgeSpec, From, StageSpec, Topology, WorkerSpec, topology};
 
 use crate::event::{Row, Signal};
 use crate::flow::{CloneInto, Ordered};

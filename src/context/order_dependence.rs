@@ -33,12 +33,7 @@ pub struct OrderDependence {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn order_dependence(plan: &Plan, topology: &Topology) -> Vec<OrderDependence> {
-    let mut stage_of = vec![0; plan.streams.len()];
-    for (index, stage) in topology.stages.iter().enumerate() {
-        for &stream in &stage.streams {
-            stage_of[stream] = index;
-        }
-    }
+    let places_of = Places::of(plan, topology);
     // For each stream: the rings that meet in front of it or of a stream before it; empty where its rows have one
     // order only.
     let mut merges: Vec<Option<Merge>> = Vec::with_capacity(plan.streams.len());
@@ -49,11 +44,7 @@ pub fn order_dependence(plan: &Plan, topology: &Topology) -> Vec<OrderDependence
         for input in stream.source.inputs() {
             let producers = producers(plan, index, input.name);
             for &producer in &producers {
-                if stage_of[producer] == stage_of[index] {
-                    lanes.extend(lanes_of(plan, producer, &stage_of));
-                } else {
-                    lanes.insert(From::Stage(stage_of[producer]));
-                }
+                lanes.extend(lanes_from(plan, producer, places_of.takes[index], &places_of));
                 if let Some(merge) = &merges[producer] {
                     behind = behind.or_else(|| Some(Merge { stage: merge.stage, ..merge.clone() }));
                 }
@@ -64,7 +55,7 @@ pub fn order_dependence(plan: &Plan, topology: &Topology) -> Vec<OrderDependence
         }
         if behind.is_none() && lanes.len() > 1 {
             let rings = lanes.iter().map(|lane| lane_name(topology, *lane)).collect();
-            behind = Some(Merge { stage: stage_of[index], rings });
+            behind = Some(Merge { stage: places_of.takes[index], rings });
         }
         if let Some(merge) = &behind
             && let Some(what) = depends_on_order(plan, stream)
@@ -92,17 +83,44 @@ fn producers(plan: &Plan, before: usize, name: usize) -> Vec<usize> {
     (0..before).filter(|&stream| plan.streams[stream].feeds.iter().any(|feed| feed.name == name)).collect()
 }
 
+/// The stage that takes a stream's rows, and those that make them: several, where it has a pool.
+struct Places {
+    takes: Vec<usize>,
+    makes: Vec<Vec<usize>>,
+}
+
+impl Places {
+    fn of(plan: &Plan, topology: &Topology) -> Self {
+        let mut places =
+            Self { takes: vec![0; plan.streams.len()], makes: vec![Vec::new(); plan.streams.len()] };
+        for (index, stage) in topology.stages.iter().enumerate() {
+            for &stream in stage.streams.iter().filter(|_| stage.worker.is_none()) {
+                places.takes[stream] = index;
+            }
+            for stream in stage.makes(plan) {
+                places.makes[stream].push(index);
+            }
+        }
+        places
+    }
+}
+
+/// The rings over which the rows that `producer` makes come to stage `to`.
+fn lanes_from(plan: &Plan, producer: usize, to: usize, places: &Places) -> BTreeSet<From> {
+    if places.makes[producer].contains(&to) {
+        lanes_of(plan, producer, places)
+    } else {
+        places.makes[producer].iter().map(|&stage| From::Stage(stage)).collect()
+    }
+}
+
 /// The rings over which the rows of a stream come into its own stage.
-fn lanes_of(plan: &Plan, stream: usize, stage_of: &[usize]) -> BTreeSet<From> {
+fn lanes_of(plan: &Plan, stream: usize, places: &Places) -> BTreeSet<From> {
     let mut lanes = BTreeSet::new();
     for input in plan.streams[stream].source.inputs() {
         let producers = producers(plan, stream, input.name);
         for &producer in &producers {
-            if stage_of[producer] == stage_of[stream] {
-                lanes.extend(lanes_of(plan, producer, stage_of));
-            } else {
-                lanes.insert(From::Stage(stage_of[producer]));
-            }
+            lanes.extend(lanes_from(plan, producer, places.takes[stream], places));
         }
         if producers.is_empty() {
             lanes.insert(From::Input);

@@ -8,7 +8,7 @@
 //! sequence number and there is no other lane, else when the fan-in's frontier has passed it. In the other
 //! orders every row is a round of its own.
 
-use crate::event::{Row, Signal};
+use crate::event::{Row, Signal, Value};
 use crate::flow::{Cycle, FanIn, Leftovers, MergeOrder, OutPort, Ports, Stage};
 use crate::sync::{Arc, Mutex};
 
@@ -78,6 +78,11 @@ impl Outlet for Rings {
     }
 
     #[inline]
+    fn send_tagged(&mut self, port: usize, row: &Row, tags: &[&Value]) {
+        self.ports.port(port).send_with(row, |sent| tags.iter().for_each(|tag| sent.push(tag)));
+    }
+
+    #[inline]
     fn result(&mut self, row: &Row) {
         self.ports.port(self.results).send(row);
     }
@@ -109,14 +114,15 @@ impl ContextStage {
         let lanes = parts.inputs.lanes();
         let mut streams = parts.streams;
         let out_of_order = lanes > 1 || (0..lanes).any(|lane| parts.inputs.is_unordered(lane));
-        let holds_back = !deterministic && out_of_order && streams.uses_time();
+        // The front of a pool has done it for its workers.
+        let holds_back = !deterministic && out_of_order && streams.uses_time() && !streams.is_worker();
         if holds_back {
             let unordered: Vec<bool> = (0..lanes).map(|lane| parts.inputs.is_unordered(lane)).collect();
             streams.hold_back(&unordered);
         }
         Self {
             held_back: holds_back.then(|| vec![0; lanes]),
-            row_by_row: !deterministic || parts.single_rows,
+            row_by_row: !deterministic || parts.single_rows || streams.is_worker(),
             name: parts.name,
             streams,
             inputs: parts.inputs,
@@ -199,6 +205,7 @@ impl ContextStage {
             }
             self.streams.advance(progress, &mut self.rings);
         }
+        self.streams.settle(&mut self.rings);
         let done = if self.round == 0 { frontier } else { self.round - 1 };
         self.rings.ports.note_progress(done.min(super::FLUSH_SEQ - 1));
     }
@@ -234,6 +241,7 @@ impl Stage for ContextStage {
                 self.streams.collect(&row, &mut self.rings);
             }
             self.streams.flush(&mut self.rings);
+            self.streams.settle(&mut self.rings);
             self.flushed = true;
             // A ring is not closed before the others are rid of what pends in front of them, and that may have
             // to wait for somebody who waits for this very end. So it is told as progress, on each ring as soon

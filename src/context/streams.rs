@@ -8,19 +8,25 @@
 
 use std::collections::BTreeSet;
 
-use crate::event::Row;
-use crate::operators::{CompileError, Emit, Env, Limits, OperatorError, Remap, StreamRuntime, StreamStats};
+use crate::event::{Row, Signal, Value};
+use crate::flow::MergeOrder;
+use crate::operators::{
+    CompileError, Emit, Env, Limits, OperatorError, Part, Remap, StreamRuntime, StreamStats,
+};
 use crate::vpl::plan::{OnErrorPlan, Plan};
 
 use super::FLUSH_SEQ;
 use super::dirty::Dirty;
 use super::holdback::Holdback;
+use super::pool::{PoolWorker, Scatter, Tags, tags_by_rank};
 use super::topology::{From, StageSpec, Topology};
 
 /// Where rows leave a stage.
 pub trait Outlet {
     /// Sends a copy of `row` out through a port.
     fn send(&mut self, port: usize, row: &Row);
+    /// Sends a copy of `row` out through a port, with `tags` behind its fields.
+    fn send_tagged(&mut self, port: usize, row: &Row, tags: &[&Value]);
     /// Takes a copy of `row` as a result. Its rank says of which stream.
     fn result(&mut self, row: &Row);
     /// Takes note that a stream has failed on an event.
@@ -45,6 +51,21 @@ struct Feed {
     lane: Option<u16>,
     takers: Vec<Taker>,
     ports: Vec<usize>,
+}
+
+impl Feed {
+    /// Whether a row of the stream goes under this name.
+    #[inline]
+    fn takes(&self, row: &Row) -> bool {
+        self.lane.is_none_or(|lane| lane == row.lane())
+    }
+
+    /// A row of the stream as a row of the name.
+    fn convert(&self, row: &Row) -> Row {
+        let mut other = self.remap.as_ref().map_or_else(|| row.clone(), |remap| remap.apply(row));
+        other.set_type_id(self.name);
+        other
+    }
 }
 
 /// A stream of this stage that takes a name, and through which of its inputs.
@@ -78,15 +99,37 @@ pub struct Streams {
     lanes_to: Vec<Vec<usize>>,
     /// For each stream what holds its watermark back. Empty where nothing does.
     holdbacks: Vec<Option<Holdback>>,
+    /// For each stream that has its front here what it sends to its pool. Empty where none has.
+    scatters: Vec<Option<Scatter>>,
+    /// This is a worker of a pool.
+    worker: Option<PoolWorker>,
+    /// By rank: the tags by which rows of pools are put in order. Empty where none has any.
+    tags: Vec<Tags>,
     env: Env,
 }
 
+/// Where the rows of the stream at a place go. No method, because the stream itself is borrowed beside it.
+macro_rules! sink {
+    ($streams:ident, $at:expr, $out:expr) => {
+        Sink {
+            route: &$streams.routes[$at],
+            scatter: $streams.scatters.get_mut($at).and_then(Option::as_mut),
+            worker: $streams.worker.as_ref(),
+            queues: &mut $streams.queues,
+            dirty: &mut $streams.dirty,
+            out: $out,
+        }
+    };
+}
+
 impl Streams {
-    /// Compiles the streams of `stage`. Ports are numbered by the edges that leave it, in the order of `topology`.
+    /// Compiles the streams of `stage`, for rows that are merged in `order`. Ports are numbered by the edges that leave
+    /// it, in the order of `topology`.
     pub fn compile(
         plan: &Plan,
         topology: &Topology,
         stage: usize,
+        order: MergeOrder,
         limits: &Limits,
     ) -> Result<Self, CompileError> {
         let spec = &topology.stages[stage];
@@ -109,8 +152,25 @@ impl Streams {
         }
         let mut runtimes = Vec::with_capacity(spec.streams.len());
         let mut routes = Vec::with_capacity(spec.streams.len());
+        let mut scatters = Vec::new();
+        let mut worker = None;
         for &stream in &spec.streams {
-            runtimes.push(StreamRuntime::compile(plan, stream, limits)?);
+            let part = match (&plan.streams[stream].pool, spec.worker) {
+                (None, _) => Part::Whole,
+                (Some(_), None) => Part::Front,
+                (Some(_), Some(_)) => Part::Back,
+            };
+            runtimes.push(StreamRuntime::compile_part(plan, stream, part, limits)?);
+            let tags = Tags::of(plan, stream, order);
+            if let (Some(pool), Some(place)) = (&plan.streams[stream].pool, spec.worker) {
+                worker = Some(PoolWorker::new(place.index, pool, tags));
+            }
+            if let (Some(pool), Part::Front) = (&plan.streams[stream].pool, part) {
+                let workers = (0..ports.len()).filter(|&port| ports[port].scatters == Some(stream));
+                let scatter = Scatter::new(&plan.streams[stream], pool, tags, order, workers.collect());
+                scatters.resize_with(runtimes.len() - 1, || None);
+                scatters.push(Some(scatter));
+            }
             let feeds = plan.streams[stream].feeds.iter().enumerate().map(|(index, feed)| Feed {
                 name: feed.name as u32,
                 remap: feed.remap.as_ref().map(Remap::new),
@@ -121,7 +181,7 @@ impl Streams {
                     .collect(),
             });
             routes.push(Route {
-                result: !plan.streams[stream].results.is_empty(),
+                result: part != Part::Front && !plan.streams[stream].results.is_empty(),
                 on_error: plan.streams[stream].on_error,
                 feeds: feeds.collect(),
             });
@@ -137,6 +197,9 @@ impl Streams {
             relays,
             lanes_to: lanes_to(plan, topology, stage),
             holdbacks: Vec::new(),
+            scatters,
+            worker,
+            tags: tags_by_rank(plan, order),
             env: Env::new(plan, limits)?,
         })
     }
@@ -160,8 +223,7 @@ impl Streams {
             let (limit_ns, complete) = (holdback.limit_ns(), holdback.complete());
             if limit_ns > self.runtimes[at].watermark_ns() {
                 self.env.time_limit_ns = limit_ns;
-                let route = &self.routes[at];
-                let mut sink = Sink { route, queues: &mut self.queues, dirty: &mut self.dirty, out };
+                let mut sink = sink!(self, at, out);
                 let moved = self.runtimes[at].on_clock(limit_ns, complete, &mut self.env, &mut sink);
                 if let Err(error) = moved {
                     sink.failed(error, None);
@@ -179,6 +241,9 @@ impl Streams {
     /// A round of one row.
     #[inline]
     pub fn run_row(&mut self, row: &Row, out: &mut impl Outlet) {
+        if self.worker.is_some() {
+            return self.run_on_worker(row, out);
+        }
         let name = row.type_id() as usize;
         if self.relays_any && row.rank() == 0 {
             for &port in self.relays.get(name).into_iter().flatten() {
@@ -195,9 +260,44 @@ impl Streams {
         self.run_below(usize::MAX, out);
     }
 
+    /// A row or a signal from the front of a pool.
+    fn run_on_worker(&mut self, row: &Row, out: &mut impl Outlet) {
+        let Some(worker) = &mut self.worker else { return };
+        let is_row = row.signal() == Signal::Event;
+        let key = worker.begin(row, is_row);
+        self.env.mute = worker.is_mute(row.seq());
+        if is_row {
+            self.env.set_key(key.unwrap_or_default());
+            self.step(0, 0, row, out);
+        } else {
+            let mut sink = sink!(self, 0, out);
+            if let Err(error) =
+                self.runtimes[0].on_watermark(row.time_ns(), row.seq(), &mut self.env, &mut sink)
+            {
+                sink.failed(error, None);
+            }
+        }
+    }
+
+    /// Whether this is a worker of a pool.
+    pub fn is_worker(&self) -> bool {
+        self.worker.is_some()
+    }
+
+    /// The end of a duty cycle: the workers of pools hear of watermarks that they have not heard of.
+    pub fn settle(&mut self, out: &mut impl Outlet) {
+        for scatter in self.scatters.iter_mut().flatten() {
+            scatter.settle(out);
+        }
+    }
+
     /// Adds a row to the round.
     #[inline]
     pub fn collect(&mut self, row: &Row, out: &mut impl Outlet) {
+        if self.worker.is_some() {
+            // What the front has flushed: a worker has one stream, and takes each row at once.
+            return self.run_on_worker(row, out);
+        }
         let name = row.type_id() as usize;
         if row.rank() == 0 {
             for &port in &self.relays[name] {
@@ -238,6 +338,9 @@ impl Streams {
         if !queue.is_sorted_by_key(|(_, row)| row.rank()) {
             queue.sort_by_key(|(_, row)| row.rank());
         }
+        if !self.tags.is_empty() {
+            sort_pools(&mut queue, &self.tags);
+        }
         for (input, row) in &queue {
             self.step(at, *input, row, out);
         }
@@ -254,8 +357,7 @@ impl Streams {
                 holdback.limit_ns()
             });
         }
-        let route = &self.routes[at];
-        let mut sink = Sink { route, queues: &mut self.queues, dirty: &mut self.dirty, out };
+        let mut sink = sink!(self, at, out);
         if let Err(error) = self.runtimes[at].on_row(usize::from(input), row, &mut self.env, &mut sink) {
             sink.failed(error, Some(row));
         }
@@ -266,10 +368,13 @@ impl Streams {
     pub fn flush(&mut self, out: &mut impl Outlet) {
         self.holdbacks.clear();
         self.env.time_limit_ns = i64::MAX;
+        if let Some(worker) = &mut self.worker {
+            worker.end();
+        }
         for at in 0..self.runtimes.len() {
             self.run_below(at + 1, out);
-            let route = &self.routes[at];
-            let mut sink = Sink { route, queues: &mut self.queues, dirty: &mut self.dirty, out };
+            let mut sink = sink!(self, at, out);
+            self.env.mute = self.worker.as_ref().is_some_and(|worker| worker.is_mute(FLUSH_SEQ));
             if let Err(error) = self.runtimes[at].flush(FLUSH_SEQ, &mut self.env, &mut sink) {
                 sink.failed(error, None);
             }
@@ -307,8 +412,7 @@ impl Streams {
     }
 
     fn clock_at(&mut self, at: usize, now_ns: i64, seq: u64, out: &mut impl Outlet) {
-        let route = &self.routes[at];
-        let mut sink = Sink { route, queues: &mut self.queues, dirty: &mut self.dirty, out };
+        let mut sink = sink!(self, at, out);
         if let Err(error) = self.runtimes[at].on_clock(now_ns, seq, &mut self.env, &mut sink) {
             sink.failed(error, None);
         }
@@ -322,6 +426,16 @@ impl Streams {
     /// Whether some stream's result depends on where the watermark is.
     pub fn uses_time(&self) -> bool {
         self.runtimes.iter().any(StreamRuntime::uses_time)
+    }
+}
+
+/// Puts what the workers of each pool have made of one event into the order of one worker. Ranks ascend already.
+fn sort_pools(queue: &mut [(u16, Row)], tags: &[Tags]) {
+    for rows in queue.chunk_by_mut(|(_, a), (_, b)| a.rank() == b.rank()) {
+        let tags = rows.first().and_then(|(_, row)| tags.get(usize::from(row.rank())).copied());
+        if let Some(tags) = tags.filter(|tags| tags.any() && rows.len() > 1) {
+            rows.sort_by(|(_, a), (_, b)| tags.compare(a, b));
+        }
     }
 }
 
@@ -352,6 +466,8 @@ fn lanes_to(plan: &Plan, topology: &Topology, stage: usize) -> Vec<Vec<usize>> {
 /// Takes the rows of one stream to where they go.
 struct Sink<'a, O> {
     route: &'a Route,
+    scatter: Option<&'a mut Scatter>,
+    worker: Option<&'a PoolWorker>,
     queues: &'a mut [Vec<(u16, Row)>],
     dirty: &'a mut Dirty,
     out: &'a mut O,
@@ -360,29 +476,84 @@ struct Sink<'a, O> {
 impl<O: Outlet> Emit for Sink<'_, O> {
     #[inline]
     fn emit(&mut self, row: &Row) {
+        match self.worker {
+            None => self.pass(row),
+            Some(worker) => self.pass_tagged(row, &Value::Null, worker),
+        }
+    }
+
+    #[inline]
+    fn emit_closed(&mut self, row: &Row, key: &Value) {
+        match self.worker {
+            None => self.pass(row),
+            Some(worker) => self.pass_tagged(row, key, worker),
+        }
+    }
+
+    #[inline]
+    fn scatter(&mut self, row: &Row, key: &Value) {
+        if let Some(scatter) = &mut self.scatter {
+            scatter.row(row, key, self.out);
+        }
+    }
+
+    #[inline]
+    fn watermark(&mut self, watermark_ns: i64, seq: u64) {
+        if let Some(scatter) = &mut self.scatter {
+            scatter.watermark(watermark_ns, seq, self.out);
+        }
+    }
+}
+
+impl<O: Outlet> Sink<'_, O> {
+    /// Sends a row that leaves a worker of a pool on, unless that is another worker's to do.
+    fn pass_tagged(&mut self, row: &Row, key: &Value, worker: &PoolWorker) {
+        if worker.is_mute(row.seq()) {
+            return;
+        }
+        if !worker.tags_rows() {
+            return self.pass(row);
+        }
+        if self.route.result {
+            let mut tagged = row.clone();
+            worker.tag(&mut tagged, key);
+            self.out.result(&tagged);
+        }
+        for feed in &self.route.feeds {
+            if feed.takes(row) {
+                let mut other = feed.convert(row);
+                worker.tag(&mut other, key);
+                self.feed(feed, &other);
+            }
+        }
+    }
+
+    #[inline]
+    fn pass(&mut self, row: &Row) {
         if self.route.result {
             self.out.result(row);
         }
         for feed in &self.route.feeds {
-            if feed.lane.is_some_and(|lane| lane != row.lane()) {
+            if !feed.takes(row) {
                 continue;
             }
             // What `.process` emits carries its own type, also where it is taken under the stream's name.
             if feed.remap.is_none() && feed.name == row.type_id() {
                 self.feed(feed, row);
             } else {
-                let mut other = feed.remap.as_ref().map_or_else(|| row.clone(), |remap| remap.apply(row));
-                other.set_type_id(feed.name);
-                self.feed(feed, &other);
+                self.feed(feed, &feed.convert(row));
             }
         }
     }
-}
 
-impl<O: Outlet> Sink<'_, O> {
     /// The stream has failed: its program says what becomes of that. The stream itself counts it.
     #[cold]
     fn failed(&mut self, error: OperatorError, row: Option<&Row>) {
+        if let (Some(worker), Some(row)) = (self.worker, row)
+            && worker.is_mute(row.seq())
+        {
+            return;
+        }
         let fatal = match self.route.on_error {
             OnErrorPlan::Skip => return,
             OnErrorPlan::Fail => true,

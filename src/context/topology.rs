@@ -9,10 +9,15 @@
 //! name of a stream; it then goes to that stream's consumers. Giving every consumer a ring of its own for that would
 //! cost each of them a second input to merge, for something that hardly ever happens; so such events are *relayed*
 //! along the edges that are there anyway.
+//!
+//! A stream with a pool is in two parts: its front is placed with its context, and what is behind `.concurrent` is a
+//! place of its own, with a stage for each worker. In all that concerns cycles a pool counts as a context.
 
 use std::collections::BTreeSet;
 
-use crate::vpl::plan::{Plan, SourcePlan, StreamPlan};
+use crate::vpl::plan::Plan;
+
+use super::pool::{is_one_per_seq, scatter_is_one_per_seq};
 
 /// Stages and the edges between them.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -23,15 +28,40 @@ pub struct Topology {
     pub edges: Vec<EdgeSpec>,
 }
 
-/// A stage: some streams of one context.
+/// A stage: some streams of one context, or one worker of a pool.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StageSpec {
-    /// The context's name; with the level behind it where the context has several stages.
+    /// The context's name; with the level behind it where the context has several stages. Of a worker the stream's, with
+    /// its number.
     pub name: String,
     /// The context, by index.
     pub context: usize,
-    /// Its streams, ascending.
+    /// Its streams, ascending. Those with a pool have only their front here; on a worker, it is the one with the pool.
     pub streams: Vec<usize>,
+    /// Which worker it is, where it is one.
+    pub worker: Option<WorkerSpec>,
+}
+
+/// A worker of a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WorkerSpec {
+    /// Its place in its pool, from 0.
+    pub index: usize,
+    /// Its place among the workers of all pools, from 0.
+    pub thread: usize,
+}
+
+impl StageSpec {
+    /// The streams whose rows leave from here: not those that only have their front here.
+    pub fn makes<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = usize> + 'a {
+        let all_here = move |&stream: &usize| self.worker.is_some() || plan.streams[stream].pool.is_none();
+        self.streams.iter().copied().filter(all_here)
+    }
+
+    /// Of those, the streams whose rows are results.
+    pub fn results<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = usize> + 'a {
+        self.makes(plan).filter(|&stream| !plan.streams[stream].results.is_empty())
+    }
 }
 
 /// Where an edge comes from.
@@ -52,6 +82,8 @@ pub struct EdgeSpec {
     pub to: usize,
     /// What streams of `from` send over it: stream and the index of its feed.
     pub feeds: Vec<(usize, usize)>,
+    /// The stream whose rows it takes to a worker of the stream's pool.
+    pub scatters: Option<usize>,
     /// Names under which rows from outside go over it.
     pub relays: Vec<usize>,
     /// At most one row per sequence number goes over it.
@@ -62,26 +94,10 @@ pub struct EdgeSpec {
 
 /// Splits the plan into stages and finds the edges between them.
 pub fn topology(plan: &Plan) -> Topology {
-    let stages = stages(plan);
-    let mut stage_of = vec![0; plan.streams.len()];
-    for (index, stage) in stages.iter().enumerate() {
-        for &stream in &stage.streams {
-            stage_of[stream] = index;
-        }
-    }
-    let edges = edges(plan, &stages, &stage_of);
+    let parts = Parts::of(plan);
+    let (stages, stages_of) = stages(plan, &parts);
+    let edges = edges(plan, &stages, &parts, &stages_of);
     Topology { stages, edges }
-}
-
-/// For each stream the streams that it takes rows from.
-fn producers(plan: &Plan) -> Vec<BTreeSet<usize>> {
-    let mut producers = vec![BTreeSet::new(); plan.streams.len()];
-    for (stream, feed) in all_feeds(plan) {
-        for &consumer in &plan.names[plan.streams[stream].feeds[feed].name].consumers {
-            producers[consumer].insert(stream);
-        }
-    }
-    producers
 }
 
 fn all_feeds(plan: &Plan) -> impl Iterator<Item = (usize, usize)> + '_ {
@@ -91,44 +107,111 @@ fn all_feeds(plan: &Plan) -> impl Iterator<Item = (usize, usize)> + '_ {
         .flat_map(|(stream, spec)| (0..spec.feeds.len()).map(move |feed| (stream, feed)))
 }
 
-fn stages(plan: &Plan) -> Vec<StageSpec> {
-    let producers = producers(plan);
-    let context = |stream: usize| plan.streams[stream].context;
-    let contexts = plan.contexts.len();
-    let mut reaches = vec![vec![false; contexts]; contexts];
-    for (consumer, sources) in producers.iter().enumerate() {
-        for &source in sources {
-            reaches[context(source)][context(consumer)] |= context(source) != context(consumer);
+/// What is placed: each stream, or, where it has a pool, its front and what the pool's workers run.
+struct Parts {
+    parts: Vec<PartSpec>,
+    /// For each stream the part that takes its rows.
+    takes: Vec<usize>,
+    /// For each stream the part that makes its rows.
+    makes: Vec<usize>,
+}
+
+struct PartSpec {
+    stream: usize,
+    /// Where it runs: a context, by index, or behind all of these a pool.
+    place: usize,
+    /// The parts that it takes rows from.
+    sources: BTreeSet<usize>,
+}
+
+impl Parts {
+    /// The parts, each behind its sources.
+    fn of(plan: &Plan) -> Self {
+        let mut producers = vec![BTreeSet::new(); plan.streams.len()];
+        for (stream, feed) in all_feeds(plan) {
+            for &consumer in &plan.names[plan.streams[stream].feeds[feed].name].consumers {
+                producers[consumer].insert(stream);
+            }
+        }
+        let mut all = Self { parts: Vec::new(), takes: Vec::new(), makes: Vec::new() };
+        let mut pools = 0;
+        for (stream, spec) in plan.streams.iter().enumerate() {
+            let sources = producers[stream].iter().map(|&producer| all.makes[producer]).collect();
+            all.takes.push(all.parts.len());
+            all.parts.push(PartSpec { stream, place: spec.context, sources });
+            if spec.pool.is_some() {
+                let front = all.parts.len() - 1;
+                let place = plan.contexts.len() + pools;
+                pools += 1;
+                all.parts.push(PartSpec { stream, place, sources: BTreeSet::from([front]) });
+            }
+            all.makes.push(all.parts.len() - 1);
+        }
+        all
+    }
+
+    /// How many contexts and pools there are, given the number of contexts.
+    fn places(&self, contexts: usize) -> usize {
+        self.parts.iter().map(|part| part.place + 1).max().unwrap_or(0).max(contexts)
+    }
+}
+
+/// The stages in the order of flow, and for each part those that run it.
+fn stages(plan: &Plan, parts: &Parts) -> (Vec<StageSpec>, Vec<Vec<usize>>) {
+    let places = parts.places(plan.contexts.len());
+    let all = &parts.parts;
+    let mut reaches = vec![vec![false; places]; places];
+    for part in all {
+        for &source in &part.sources {
+            reaches[all[source].place][part.place] |= all[source].place != part.place;
         }
     }
     close(&mut reaches);
     let together = |a: usize, b: usize| a == b || (reaches[a][b] && reaches[b][a]);
-    let mut level = vec![0_usize; plan.streams.len()];
-    for stream in 0..plan.streams.len() {
-        level[stream] = producers[stream]
+    let mut level = vec![0_usize; all.len()];
+    for (at, part) in all.iter().enumerate() {
+        level[at] = part
+            .sources
             .iter()
-            .filter(|&&source| together(context(source), context(stream)))
-            .map(|&source| level[source] + usize::from(context(source) != context(stream)))
+            .filter(|&&source| together(all[source].place, part.place))
+            .map(|&source| level[source] + usize::from(all[source].place != part.place))
             .max()
             .unwrap_or(0);
     }
-    let mut stages: Vec<StageSpec> = Vec::new();
+    let mut stages: Vec<(StageSpec, Vec<usize>)> = Vec::new();
     for (index, spec) in plan.contexts.iter().enumerate() {
-        let mut levels: BTreeSet<usize> =
-            (0..plan.streams.len()).filter(|&s| context(s) == index).map(|s| level[s]).collect();
+        let here: Vec<usize> = (0..all.len()).filter(|&part| all[part].place == index).collect();
+        let mut levels: BTreeSet<usize> = here.iter().map(|&part| level[part]).collect();
         if levels.is_empty() {
             levels.insert(0);
         }
         let several = levels.len() > 1;
         for at in levels {
-            stages.push(StageSpec {
+            let parts: Vec<usize> = here.iter().copied().filter(|&part| level[part] == at).collect();
+            let stage = StageSpec {
                 name: if several { format!("{}/{at}", spec.name) } else { spec.name.clone() },
                 context: index,
-                streams: (0..plan.streams.len()).filter(|&s| context(s) == index && level[s] == at).collect(),
-            });
+                streams: parts.iter().map(|&part| all[part].stream).collect(),
+                worker: None,
+            };
+            stages.push((stage, parts));
         }
     }
-    sort_by_flow(stages, &producers)
+    let mut threads = 0;
+    for (at, part) in all.iter().enumerate().filter(|(_, part)| part.place >= plan.contexts.len()) {
+        let spec = &plan.streams[part.stream];
+        for index in 0..spec.pool.as_ref().map_or(0, |pool| pool.workers) {
+            let stage = StageSpec {
+                name: format!("{}#{index}", spec.name),
+                context: spec.context,
+                streams: vec![part.stream],
+                worker: Some(WorkerSpec { index, thread: threads }),
+            };
+            threads += 1;
+            stages.push((stage, vec![at]));
+        }
+    }
+    sort_by_flow(stages, parts)
 }
 
 /// Makes a relation transitive.
@@ -146,34 +229,48 @@ fn close(reaches: &mut [Vec<bool>]) {
 }
 
 /// Puts each stage behind those that feed it. There is no cycle: along a cycle the level could never fall, so it
-/// would lie within one level, where every edge stays within its context.
-fn sort_by_flow(stages: Vec<StageSpec>, producers: &[BTreeSet<usize>]) -> Vec<StageSpec> {
+/// would lie within one level, where every edge stays within its place.
+fn sort_by_flow(stages: Vec<(StageSpec, Vec<usize>)>, parts: &Parts) -> (Vec<StageSpec>, Vec<Vec<usize>>) {
     let mut sorted: Vec<StageSpec> = Vec::with_capacity(stages.len());
+    let mut stages_of: Vec<Vec<usize>> = vec![Vec::new(); parts.parts.len()];
+    // A part is placed when all its stages are: a pool has several.
+    let mut to_place = vec![0_usize; parts.parts.len()];
+    for &part in stages.iter().flat_map(|(_, parts)| parts) {
+        to_place[part] += 1;
+    }
     let mut waiting = stages;
-    let mut placed: BTreeSet<usize> = BTreeSet::new();
     while !waiting.is_empty() {
-        let ready = waiting.iter().position(|stage| {
-            stage.streams.iter().all(|&stream| {
-                producers[stream]
-                    .iter()
-                    .all(|source| placed.contains(source) || stage.streams.contains(source))
+        let ready = waiting.iter().position(|(_, here)| {
+            here.iter().all(|&part| {
+                let sources = &parts.parts[part].sources;
+                sources.iter().all(|source| to_place[*source] == 0 || here.contains(source))
             })
         });
-        let stage = waiting.remove(ready.expect("stages form no cycle"));
-        placed.extend(&stage.streams);
+        let (stage, here) = waiting.remove(ready.expect("stages form no cycle"));
+        for part in here {
+            to_place[part] -= 1;
+            stages_of[part].push(sorted.len());
+        }
         sorted.push(stage);
     }
-    sorted
+    (sorted, stages_of)
 }
 
-fn edges(plan: &Plan, stages: &[StageSpec], stage_of: &[usize]) -> Vec<EdgeSpec> {
+fn edges(plan: &Plan, stages: &[StageSpec], parts: &Parts, stages_of: &[Vec<usize>]) -> Vec<EdgeSpec> {
     let mut edges: Vec<EdgeSpec> = Vec::new();
+    let takes = |stream: usize| stages_of[parts.takes[stream]][0];
     for (stream, feed) in all_feeds(plan) {
-        let from = stage_of[stream];
         let name = plan.streams[stream].feeds[feed].name;
-        let targets: BTreeSet<usize> = plan.names[name].consumers.iter().map(|&c| stage_of[c]).collect();
-        for to in targets.into_iter().filter(|&to| to != from) {
-            edge(&mut edges, From::Stage(from), to).feeds.push((stream, feed));
+        let targets: BTreeSet<usize> = plan.names[name].consumers.iter().map(|&c| takes(c)).collect();
+        for &from in &stages_of[parts.makes[stream]] {
+            for &to in targets.iter().filter(|&&to| to != from) {
+                edge(&mut edges, From::Stage(from), to).feeds.push((stream, feed));
+            }
+        }
+    }
+    for (stream, _) in plan.streams.iter().enumerate().filter(|(_, spec)| spec.pool.is_some()) {
+        for &to in &stages_of[parts.makes[stream]] {
+            edge(&mut edges, From::Stage(takes(stream)), to).scatters = Some(stream);
         }
     }
     // Names that some stream makes can do without a ring from the input where another way leads.
@@ -181,7 +278,7 @@ fn edges(plan: &Plan, stages: &[StageSpec], stage_of: &[usize]) -> Vec<EdgeSpec>
         all_feeds(plan).map(|(stream, feed)| plan.streams[stream].feeds[feed].name).collect();
     for (_, spec) in plan.names.iter().enumerate().filter(|(name, _)| !made.contains(name)) {
         for &consumer in &spec.consumers {
-            edge(&mut edges, From::Input, stage_of[consumer]);
+            edge(&mut edges, From::Input, takes(consumer));
         }
     }
     // A stage that nothing leads to still has a ring from the input, so that it ends when the input does.
@@ -191,21 +288,22 @@ fn edges(plan: &Plan, stages: &[StageSpec], stage_of: &[usize]) -> Vec<EdgeSpec>
         }
     }
     for (name, spec) in plan.names.iter().enumerate() {
-        let targets: BTreeSet<usize> = spec.consumers.iter().map(|&consumer| stage_of[consumer]).collect();
+        let targets: BTreeSet<usize> = spec.consumers.iter().map(|&consumer| takes(consumer)).collect();
         for to in targets {
-            relay(plan, &mut edges, name, to);
+            relay(plan, stages, &mut edges, name, to);
         }
     }
     let ancestors = ancestors(plan);
     for edge in &mut edges {
-        edge.one_per_seq = match (edge.from, &edge.feeds[..]) {
-            (From::Input, _) => true,
-            (From::Stage(_), &[(stream, feed)]) => {
-                one_per_seq(plan, stream)
+        edge.one_per_seq = match (edge.from, edge.scatters, &edge.feeds[..]) {
+            (From::Input, _, _) => true,
+            (From::Stage(_), Some(stream), _) => scatter_is_one_per_seq(plan, stream),
+            (From::Stage(_), None, &[(stream, feed)]) => {
+                is_one_per_seq(plan, stream)
                     && plan.streams[stream].feeds[feed].lane.is_none()
                     && edge.relays.iter().all(|name| !ancestors[stream].contains(name))
             }
-            (From::Stage(_), _) => false,
+            (From::Stage(_), None, _) => false,
         };
         edge.lowest_rank = match edge.from {
             From::Stage(_) if edge.relays.is_empty() => {
@@ -221,8 +319,15 @@ fn edges(plan: &Plan, stages: &[StageSpec], stage_of: &[usize]) -> Vec<EdgeSpec>
 /// The edge between two ends; made on first use.
 fn edge(edges: &mut Vec<EdgeSpec>, from: From, to: usize) -> &mut EdgeSpec {
     let at = edges.iter().position(|edge| edge.from == from && edge.to == to).unwrap_or_else(|| {
-        let (feeds, relays) = (Vec::new(), Vec::new());
-        edges.push(EdgeSpec { from, to, feeds, relays, one_per_seq: false, lowest_rank: 0 });
+        edges.push(EdgeSpec {
+            from,
+            to,
+            feeds: Vec::new(),
+            scatters: None,
+            relays: Vec::new(),
+            one_per_seq: false,
+            lowest_rank: 0,
+        });
         edges.len() - 1
     });
     &mut edges[at]
@@ -230,45 +335,33 @@ fn edge(edges: &mut Vec<EdgeSpec>, from: From, to: usize) -> &mut EdgeSpec {
 
 /// Leads rows from outside under `name` to stage `to`: over the ring that brings rows of this name anyway, so that
 /// those who take them still take everything from one ring; else over its ring from the input, or else over its first
-/// edge. Where that does not come from the input, its own stage has to get them first.
-fn relay(plan: &Plan, edges: &mut [EdgeSpec], name: usize, to: usize) {
+/// edge. Where that does not come from the input, its own stage has to get them first. Workers of pools relay nothing:
+/// where there is no other way, there will be a ring from the input.
+fn relay(plan: &Plan, stages: &[StageSpec], edges: &mut Vec<EdgeSpec>, name: usize, to: usize) {
     let mut to = to;
     loop {
-        let into = |edge: &EdgeSpec| edge.to == to;
+        let into = |edge: &EdgeSpec| {
+            edge.to == to && !matches!(edge.from, From::Stage(from) if stages[from].worker.is_some())
+        };
         let is_fed = |&(stream, feed): &(usize, usize)| plan.streams[stream].feeds[feed].name == name;
         let at = edges
             .iter()
             .position(|edge| into(edge) && edge.feeds.iter().any(is_fed))
             .or_else(|| edges.iter().position(|edge| into(edge) && edge.from == From::Input))
-            .or_else(|| edges.iter().position(into))
-            .expect("every stage has an edge that leads to it");
-        if edges[at].relays.contains(&name) {
+            .or_else(|| edges.iter().position(into));
+        let edge = match at {
+            Some(at) => &mut edges[at],
+            None => edge(edges, From::Input, to),
+        };
+        if edge.relays.contains(&name) {
             return;
         }
-        edges[at].relays.push(name);
-        match edges[at].from {
+        edge.relays.push(name);
+        match edge.from {
             From::Input => return,
             From::Stage(from) => to = from,
         }
     }
-}
-
-/// Whether a stream makes at most one row per sequence number: no window, one source, and that source makes at most
-/// one.
-fn one_per_seq(plan: &Plan, stream: usize) -> bool {
-    let spec: &StreamPlan = &plan.streams[stream];
-    let SourcePlan::Name(input) = &spec.source else { return false };
-    let makes_several = spec.before.iter().any(|op| matches!(op, crate::vpl::plan::OpPlan::Process { .. }));
-    let mut producers = plan.streams[..stream]
-        .iter()
-        .enumerate()
-        .filter(|(_, producer)| producer.feeds.iter().any(|feed| feed.name == input.name));
-    let single_source = match (producers.next(), producers.next()) {
-        (None, _) => true,
-        (Some((producer, _)), None) => one_per_seq(plan, producer),
-        _ => false,
-    };
-    spec.window.is_none() && !makes_several && single_source
 }
 
 /// For each stream all names that its rows can come from.

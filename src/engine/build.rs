@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::context::{
-    ContextStage, EdgeSpec, From, Router, StageParts, Streams, Ticker, Topology, mergings, topology,
+    ContextStage, EdgeSpec, From, Router, StageParts, StageSpec, Streams, Ticker, Topology, mergings, topology,
 };
 use crate::cores::{CpuWish, PinPolicy, allowed_cpus, cpu_quota, place};
 use crate::event::Row;
@@ -11,6 +11,7 @@ use crate::flow::{self, FanIn, LaneOptions, MergeOrder, OutPort, OutsideEnds, St
 use crate::idle::{AutoCase, Idle, Waker, choose_auto};
 use crate::ring::{self, Receiver};
 use crate::sync::Arc;
+use crate::vpl::plan::Plan;
 
 use super::builder::{Builder, Threads};
 use super::ends::{End, Input, Output};
@@ -19,6 +20,7 @@ use super::inline::Inline;
 use super::log::LogRing;
 use super::merge::InputStage;
 use super::record::Layouts;
+use super::regroup::Regroup;
 use super::run::{Engine, Mode, Stepper, Threaded};
 use super::stats::{DeadLetter, StageStats};
 
@@ -29,9 +31,10 @@ pub(super) fn build(builder: &Builder) -> Result<Engine, BuildError> {
     let plan = &builder.plan;
     let layouts = Arc::new(Layouts::of(plan));
     let topology = topology(plan);
+    let order = builder.effective_order();
     let limits = builder.limits.with(&plan.engine);
     if builder.threads == Threads::AsDeclared && !plan.threaded {
-        let mut streams = Streams::compile(plan, &topology, 0, &limits)?;
+        let mut streams = Streams::compile(plan, &topology, 0, order, &limits)?;
         let logs = LogRing::attach(plan, &mut streams).into_iter().collect();
         let inline = Inline::new(Arc::clone(plan), streams, builder.live_clock());
         return Ok(Engine::new(
@@ -45,7 +48,7 @@ pub(super) fn build(builder: &Builder) -> Result<Engine, BuildError> {
     }
     let mut streams = Vec::with_capacity(topology.stages.len());
     for stage in 0..topology.stages.len() {
-        streams.push(Streams::compile(plan, &topology, stage, &limits)?);
+        streams.push(Streams::compile(plan, &topology, stage, order, &limits)?);
     }
     let logs = streams.iter_mut().filter_map(|streams| LogRing::attach(plan, streams)).collect();
     if builder.threads == Threads::Stepped {
@@ -54,12 +57,11 @@ pub(super) fn build(builder: &Builder) -> Result<Engine, BuildError> {
         let stepper = Mode::Stepped(Box::new(Stepper::new(assembly)));
         return Ok(Engine::new(builder, layouts, stepper, dead_letters, logs, Vec::new()));
     }
-    let (mut workers, warnings) = workers(builder)?;
-    // The stage in front of several inputs has a worker of its own, behind those of the contexts.
+    let (mut workers, warnings) = workers(builder, &topology)?;
     let wakers: Vec<Option<Waker>> = workers.iter().map(Worker::waker).collect();
     let assembly = Assembly::new(builder, &topology, streams, &wakers, &layouts);
-    for (context, stage) in assembly.stages {
-        workers[context].add_boxed(stage);
+    for (worker, stage) in assembly.stages {
+        workers[worker].add_boxed(stage);
     }
     let outside = assembly.outside.clone();
     let running = flow::start(workers, builder.pin)?.with_outside_ends(outside);
@@ -74,15 +76,38 @@ pub(super) fn build(builder: &Builder) -> Result<Engine, BuildError> {
     ))
 }
 
-/// A worker for each context, in their order, and one for the stage in front of several inputs; and what was
-/// asked for in vain.
-fn workers(builder: &Builder) -> Result<(Vec<Worker>, Vec<String>), BuildError> {
+/// Which worker runs a stage: one for each context, in their order; behind them one for each worker of a pool, and one
+/// for the stage in front of several inputs.
+fn worker_of(plan: &Plan, topology: &Topology, from: From) -> usize {
+    let contexts = plan.contexts.len();
+    match from {
+        From::Input => contexts + topology.stages.iter().filter(|stage| stage.worker.is_some()).count(),
+        From::Stage(stage) => {
+            let spec = &topology.stages[stage];
+            spec.worker.map_or(spec.context, |worker| contexts + worker.thread)
+        }
+    }
+}
+
+/// The workers, and what was asked for in vain.
+fn workers(builder: &Builder, topology: &Topology) -> Result<(Vec<Worker>, Vec<String>), BuildError> {
     let plan = &builder.plan;
     let allowed = allowed_cpus().map_err(BuildError::Cpus)?;
-    let wish = |context: &'_ crate::vpl::plan::ContextPlan| (context.name.clone(), context.cores.clone());
-    let wishes: Vec<(String, Vec<usize>)> = plan.contexts.iter().map(wish).collect();
-    let wishes: Vec<CpuWish<'_>> =
-        wishes.iter().map(|(name, cpus)| CpuWish { name, cpus, workers: 1 }).collect();
+    // The first CPU of a context is its own, the others are its pools'.
+    let mut pooled: Vec<(&str, usize, usize)> = Vec::new();
+    let mut all_of: Vec<usize> = vec![1; plan.contexts.len()];
+    let mut pools: Vec<&StageSpec> = topology.stages.iter().filter(|stage| stage.worker.is_some()).collect();
+    pools.sort_by_key(|stage| stage.worker.map(|worker| worker.thread));
+    for stage in pools {
+        pooled.push((&stage.name, stage.context, all_of[stage.context]));
+        all_of[stage.context] += 1;
+    }
+    let wishes: Vec<CpuWish<'_>> = plan
+        .contexts
+        .iter()
+        .zip(&all_of)
+        .map(|(context, &workers)| CpuWish { name: &context.name, cpus: &context.cores, workers })
+        .collect();
     let placement = place(&wishes, &allowed, builder.pin)?;
     let mut names: Vec<(&str, Option<usize>)> = plan
         .contexts
@@ -90,6 +115,11 @@ fn workers(builder: &Builder) -> Result<(Vec<Worker>, Vec<String>), BuildError> 
         .zip(&placement.cpus)
         .map(|(context, cpus)| (context.name.as_str(), cpus.first().copied().flatten()))
         .collect();
+    names.extend(
+        pooled
+            .iter()
+            .map(|&(name, context, place)| (name, placement.cpus[context].get(place).copied().flatten())),
+    );
     if builder.inputs > 1 {
         names.push(("input", None));
     }
@@ -105,7 +135,11 @@ fn workers(builder: &Builder) -> Result<(Vec<Worker>, Vec<String>), BuildError> 
     };
     let (auto, why) = choose_auto(&case);
     let workers = names.iter().enumerate().map(|(at, &(name, cpu))| {
-        let idle = if at < plan.contexts.len() { builder.effective_idle(at) } else { Idle::Auto };
+        let context = match at.checked_sub(plan.contexts.len()) {
+            None => Some(at),
+            Some(pool) => pooled.get(pool).map(|&(_, context, _)| context),
+        };
+        let idle = context.map_or(Idle::Auto, |context| builder.effective_idle(context));
         let (idle, reason) = match idle {
             Idle::Auto => (auto, why.clone()),
             asked => (asked, "asked for".to_owned()),
@@ -137,11 +171,8 @@ impl Assembly {
         let order = builder.effective_order();
         let count = topology.stages.len();
         let outside = OutsideEnds::default();
-        let waker = |stage: From| match stage {
-            From::Stage(stage) => wakers.get(topology.stages[stage].context).cloned().flatten(),
-            // One input needs no worker; several have theirs behind the contexts'.
-            From::Input => wakers.get(builder.plan.contexts.len()).cloned().flatten(),
-        };
+        // One input needs no worker, and has no waker.
+        let waker = |from| wakers.get(worker_of(&builder.plan, topology, from)).cloned().flatten();
         let mergings = mergings(topology, order);
         let mut inputs: Vec<FanIn<Row>> = mergings.iter().map(|merging| FanIn::new(merging.order)).collect();
         let mut outputs: Vec<Vec<OutPort<Row>>> = (0..count).map(|_| Vec::new()).collect();
@@ -167,7 +198,6 @@ impl Assembly {
         // Results: a ring from every stage that has some.
         let mut results = FanIn::new(order);
         for (stage, spec) in topology.stages.iter().enumerate() {
-            let makes = |&&stream: &&usize| !builder.plan.streams[stream].results.is_empty();
             let capacity = builder.effective_capacity(spec.context);
             let (mut sender, mut receiver) = ring::bounded(capacity);
             sender.set_waker(None);
@@ -176,14 +206,15 @@ impl Assembly {
             if order == MergeOrder::Deterministic {
                 port = port.announces_progress();
             }
-            let lowest_rank = spec.streams.iter().find(makes).map_or(0, |&stream| stream as u16 + 1);
+            let lowest_rank = spec.results(&builder.plan).next().map_or(0, |stream| stream as u16 + 1);
             results.add_lane(receiver, LaneOptions { lowest_rank, ..LaneOptions::default() });
             outputs[stage].push(port);
         }
         let router = Router::new(entry, routes, Ticker::new(&builder.plan)).live(builder.live_clock());
         let mut stages: Vec<(usize, Box<dyn Stage>)> = Vec::new();
+        let front = worker_of(&builder.plan, topology, From::Input);
         let inputs_of_engine =
-            enter(builder, router, order, &outside, waker(From::Input).as_ref(), &mut stages);
+            enter(builder, router, order, &outside, (front, waker(From::Input)), &mut stages);
         let mut stats = Vec::new();
         let mut dead_letters = Vec::new();
         for (stage, (streams, (inputs, outputs))) in
@@ -191,7 +222,11 @@ impl Assembly {
         {
             let spec = &topology.stages[stage];
             let (mut sender, receiver) = ring::bounded::<DeadLetter>(DEAD_LETTER_SLOTS);
-            let shared = StageStats { streams: spec.streams.clone(), ..StageStats::default() };
+            let shared = StageStats {
+                streams: spec.streams.clone(),
+                worker: spec.worker.map(|worker| worker.index),
+                ..StageStats::default()
+            };
             let counts = shared.failures.clone();
             let plan = Arc::clone(&builder.plan);
             let mut lanes = topology.edges.iter().filter(|edge| edge.to == stage);
@@ -214,11 +249,13 @@ impl Assembly {
                 }),
                 stats: Arc::clone(&shared.counts),
             };
-            stages.push((spec.context, Box::new(ContextStage::new(parts))));
+            let worker = worker_of(&builder.plan, topology, From::Stage(stage));
+            stages.push((worker, Box::new(ContextStage::new(parts))));
             stats.push(shared);
             dead_letters.push(receiver);
         }
-        let output = Output::new(results, Arc::clone(layouts));
+        let regroup = Regroup::new(&builder.plan, order);
+        let output = Output::new(results, regroup, Arc::clone(layouts));
         Self { stages, inputs: inputs_of_engine, output, stats, dead_letters, outside }
     }
 }
@@ -263,7 +300,7 @@ fn enter(
     router: Router,
     order: MergeOrder,
     outside: &OutsideEnds,
-    waker: Option<&Waker>,
+    (worker, waker): (usize, Option<Waker>),
     stages: &mut Vec<(usize, Box<dyn Stage>)>,
 ) -> Vec<Input> {
     if builder.inputs == 1 {
@@ -276,13 +313,13 @@ fn enter(
         builder.capacity.or(builder.plan.engine.capacity).unwrap_or(super::builder::DEFAULT_CAPACITY);
     let inputs = (0..builder.inputs).map(|number| {
         let (mut sender, receiver) = ring::bounded(capacity);
-        sender.set_waker(waker.cloned());
+        sender.set_waker(waker.clone());
         merged.add_lane(receiver, LaneOptions { one_per_seq: true, ..LaneOptions::default() });
         let port = OutPort::new(format!("input {number} -> input"), sender);
         Input::new(End::Ring { port, rows: 0 }, outside.clone(), builder.publish_every)
     });
     let inputs = inputs.collect();
     let stage = InputStage::new(merged, router, builder.batch_limit);
-    stages.push((builder.plan.contexts.len(), Box::new(stage)));
+    stages.push((worker, Box::new(stage)));
     inputs
 }

@@ -5,13 +5,17 @@ use std::fmt;
 
 use crate::context::Router;
 use crate::event::Row;
-use crate::flow::{FanIn, OutPort, OutsideEnds, PendingFull};
+use crate::flow::{Drained, FanIn, OutPort, OutsideEnds, PendingFull};
 use crate::idle::{Idle, IdleState};
 use crate::sync::Arc;
 
 use super::event::Event;
 use super::record::{Layouts, Record};
+use super::regroup::Regroup;
 use super::stats::TakenCounts;
+
+/// Rows that a poll takes off the rings at once, where they have to be put in order.
+const POLL_LIMIT: usize = 256;
 
 /// Where events enter: one for each feeding thread.
 ///
@@ -251,6 +255,7 @@ impl fmt::Debug for Input {
 /// Where results leave: polled by one thread.
 pub struct Output {
     rings: FanIn<Row>,
+    regroup: Option<Regroup>,
     layouts: Arc<Layouts>,
     current: Option<Row>,
     results: u64,
@@ -258,13 +263,23 @@ pub struct Output {
 }
 
 impl Output {
-    pub(super) fn new(rings: FanIn<Row>, layouts: Arc<Layouts>) -> Self {
-        Self { rings, layouts, current: None, results: 0, taken: None }
+    pub(super) fn new(rings: FanIn<Row>, regroup: Option<Regroup>, layouts: Arc<Layouts>) -> Self {
+        Self { rings, regroup, layouts, current: None, results: 0, taken: None }
     }
 
     /// The next result, if there is one now.
     pub fn poll(&mut self) -> Option<Record<'_>> {
-        self.current = self.rings.pop().ok();
+        self.current = match &mut self.regroup {
+            None => self.rings.pop().ok(),
+            Some(regroup) => {
+                let mut next = regroup.pop();
+                if next.is_none() {
+                    let _ = pull(&mut self.rings, regroup, POLL_LIMIT);
+                    next = regroup.pop();
+                }
+                next
+            }
+        };
         self.results += u64::from(self.current.is_some());
         self.current.as_ref().map(|row| self.layouts.record(row))
     }
@@ -272,6 +287,18 @@ impl Output {
     /// Hands over up to `limit` results where they lie; returns how many. Faster than [`poll`](Self::poll).
     pub fn drain(&mut self, limit: usize, mut sink: impl FnMut(Record<'_>)) -> usize {
         let layouts = &self.layouts;
+        if let Some(regroup) = &mut self.regroup {
+            let drained = pull(&mut self.rings, regroup, limit);
+            let mut handed = 0;
+            while handed < limit
+                && let Some(row) = regroup.pop()
+            {
+                sink(layouts.record(&row));
+                handed += 1;
+            }
+            self.results += handed as u64;
+            return handed + usize::from(!drained.is_idle());
+        }
         let drained = self.rings.drain(limit, |_, row| {
             sink(layouts.record(row));
             true
@@ -283,7 +310,7 @@ impl Output {
 
     /// Whether every result has been taken and none will come.
     pub fn has_ended(&mut self) -> bool {
-        self.rings.has_ended()
+        self.rings.has_ended() && self.regroup.as_ref().is_none_or(Regroup::is_empty)
     }
 
     /// It was taken: its count is added when it goes.
@@ -295,6 +322,16 @@ impl Output {
     pub fn results(&self) -> u64 {
         self.results
     }
+}
+
+/// Takes rows from the rings into the regrouping.
+fn pull(rings: &mut FanIn<Row>, regroup: &mut Regroup, limit: usize) -> Drained {
+    let drained = rings.drain(limit, |_, row| {
+        regroup.take(row);
+        true
+    });
+    regroup.advance(rings.frontier());
+    drained
 }
 
 impl Drop for Output {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::context::{Failure, LiveClock, Outlet, Streams, Ticker};
-use crate::event::Row;
+use crate::event::{Row, Value};
 use crate::operators::StreamStats;
 use crate::vpl::plan::Plan;
 
@@ -122,6 +122,10 @@ impl Outlet for Queue {
         debug_assert!(false, "a program on one thread has no ports");
     }
 
+    fn send_tagged(&mut self, port: usize, row: &Row, _tags: &[&Value]) {
+        self.send(port, row);
+    }
+
     #[inline]
     fn result(&mut self, row: &Row) {
         self.results += 1;
@@ -143,6 +147,10 @@ struct Through<'a, F> {
 impl<F: FnMut(Record<'_>)> Outlet for Through<'_, F> {
     fn send(&mut self, _port: usize, _row: &Row) {
         debug_assert!(false, "a program on one thread has no ports");
+    }
+
+    fn send_tagged(&mut self, port: usize, row: &Row, _tags: &[&Value]) {
+        self.send(port, row);
     }
 
     #[inline]

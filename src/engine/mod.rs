@@ -35,6 +35,7 @@ mod log;
 mod merge;
 mod program;
 mod record;
+mod regroup;
 mod run;
 mod stats;
 

@@ -7,8 +7,6 @@ use crate::flow::{Cycle, Leftovers, Running, Stage};
 use crate::idle::{Idle, IdleState};
 use crate::operators::LogLine;
 use crate::ring::Receiver;
-use std::sync::PoisonError;
-
 use crate::sync::Arc;
 use crate::vpl::plan::Plan;
 
@@ -21,7 +19,7 @@ use super::inline::Inline;
 use super::log::LogRing;
 use super::program::Program;
 use super::record::{JsonLines, Layouts, Record};
-use super::stats::{ContextStats, DeadLetter, StageStats, Stats, StreamCounts, TakenCounts};
+use super::stats::{ContextStats, DeadLetter, StageStats, Stats, StreamCounts, TakenCounts, by_stream};
 
 /// How long [`Engine::finish`] waits for the threads to end.
 const FINISH_WITHIN: Duration = Duration::from_secs(60);
@@ -596,18 +594,12 @@ impl Engine {
     }
 
     fn count_stages(&self, stages: &[StageStats], stats: &mut Stats) {
-        let mut streams: Vec<(usize, StreamCounts)> = Vec::new();
         for stage in stages {
-            let counts = stage.counts.lock().unwrap_or_else(PoisonError::into_inner);
-            for (&stream, counts) in stage.streams.iter().zip(counts.iter()) {
-                streams.push((stream, StreamCounts::new(&self.plan, stream, counts)));
-            }
             let (failed, dropped) = stage.failures.read();
             stats.dead_letters += failed;
             stats.dead_letters_dropped += dropped;
         }
-        streams.sort_by_key(|(stream, _)| *stream);
-        stats.streams = streams.into_iter().map(|(_, counts)| counts).collect();
+        stats.streams = by_stream(&self.plan, stages);
     }
 
     /// Takes the lines that the program has written (`.print`, `.log`, `.tap`, `print(x)`), stream by stream.

@@ -1,5 +1,7 @@
 //! What a run has counted, by stream and by context.
 
+use std::sync::PoisonError;
+
 use serde::Serialize;
 
 use crate::context::Failure;
@@ -8,7 +10,7 @@ use crate::event::json::{write_json, write_str};
 use crate::event::time::write_rfc3339;
 use crate::operators::StreamStats;
 use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
-use crate::vpl::plan::Plan;
+use crate::vpl::plan::{Plan, Strategy};
 
 /// What a run has counted.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -60,6 +62,8 @@ pub struct StreamCounts {
     pub run_events_dropped: u64,
     /// Results of runs of a sequence beyond `max_subsets`.
     pub subsets_dropped: u64,
+    /// Rows that each worker of its pool has taken; empty where it has none.
+    pub workers: Vec<u64>,
 }
 
 /// How a context ran.
@@ -105,8 +109,50 @@ impl StreamCounts {
             runs_dropped: stats.runs_dropped,
             run_events_dropped: stats.run_events_dropped,
             subsets_dropped: stats.subsets_dropped,
+            workers: Vec::new(),
         }
     }
+
+    /// Adds what the workers of its pool have counted.
+    fn add_workers(&mut self, workers: &[Self]) {
+        let sum = |count: fn(&Self) -> u64| workers.iter().map(count).sum::<u64>();
+        self.rows += sum(|worker| worker.rows);
+        self.late += sum(|worker| worker.late);
+        self.failed += sum(|worker| worker.failed);
+        self.retried += sum(|worker| worker.retried);
+        // The front and the workers hold state for the same keys.
+        self.keys = self.keys.max(sum(|worker| worker.keys));
+    }
+}
+
+/// What each stream has counted, in order: what its front and the workers of its pool have counted is added up.
+pub(super) fn by_stream(plan: &Plan, stages: &[StageStats]) -> Vec<StreamCounts> {
+    let mut front: Vec<Option<StreamCounts>> = vec![None; plan.streams.len()];
+    let mut pooled: Vec<Vec<(usize, StreamCounts)>> = vec![Vec::new(); plan.streams.len()];
+    for stage in stages {
+        let counts = stage.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        for (&stream, counts) in stage.streams.iter().zip(counts.iter()) {
+            let counts = StreamCounts::new(plan, stream, counts);
+            match stage.worker {
+                None => front[stream] = Some(counts),
+                Some(worker) => pooled[stream].push((worker, counts)),
+            }
+        }
+    }
+    let mut all = Vec::new();
+    for ((mut counts, mut pooled), spec) in front.into_iter().zip(pooled).zip(&plan.streams) {
+        pooled.sort_by_key(|(worker, _)| *worker);
+        let workers: Vec<StreamCounts> = pooled.into_iter().map(|(_, counts)| counts).collect();
+        if let Some(counts) = &mut counts {
+            let does_all = spec.pool.as_ref().is_some_and(|pool| pool.strategy == Strategy::Broadcast);
+            // Where every worker does the same, one of them says what was done.
+            let said = if does_all { &workers[..workers.len().min(1)] } else { &workers[..] };
+            counts.add_workers(said);
+            counts.workers = workers.iter().map(|worker| worker.events).collect();
+        }
+        all.extend(counts);
+    }
+    all
 }
 
 /// What a stage tells when it closes, and what it counts on the way.
@@ -114,6 +160,8 @@ impl StreamCounts {
 pub(super) struct StageStats {
     /// Its streams, by index.
     pub(super) streams: Vec<usize>,
+    /// It is this worker of a pool.
+    pub(super) worker: Option<usize>,
     /// What they have counted; filled when the stage closes.
     pub(super) counts: Arc<Mutex<Vec<StreamStats>>>,
     pub(super) failures: Arc<FailureCounts>,

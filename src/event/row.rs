@@ -23,6 +23,8 @@ pub enum Signal {
     Event = 0,
     /// No event: everything with this sequence number or a smaller one has been sent.
     Progress = 1,
+    /// No event: the watermark of the stream that a pool runs has come as far as the row's time.
+    Watermark = 2,
     /// No event: live, the clock has come to the row's time. It stands behind all else with its sequence number.
     Clock = 3,
 }
@@ -124,6 +126,14 @@ impl Row {
         row.seq = seq;
         row.rank = u16::MAX;
         row.signal = Signal::Clock;
+        row
+    }
+
+    /// The signal that a stream's watermark has come to `watermark_ns`, by the event with this sequence number.
+    pub fn watermark(seq: u64, watermark_ns: i64) -> Self {
+        let mut row = Self::header(0, watermark_ns);
+        row.seq = seq;
+        row.signal = Signal::Watermark;
         row
     }
 

@@ -150,6 +150,31 @@ impl<T: Ordered> OutPort<T> {
         }
     }
 
+    /// Sends a clone of `item` that `change` has had a hand in, made where the receiver will read it.
+    #[inline]
+    pub fn send_with(&mut self, item: &T, change: impl FnOnce(&mut T))
+    where
+        T: CloneInto,
+    {
+        let mut change = Some(change);
+        let sent = self.is_ready()
+            && self.ring.stage_with(|slot| {
+                let sent = CloneInto::clone_into(item, slot);
+                if let Some(change) = change.take() {
+                    change(sent);
+                }
+                sent
+            });
+        if sent {
+            return self.note_staged(item.seq());
+        }
+        let mut aside = item.clone();
+        if let Some(change) = change.take() {
+            change(&mut aside);
+        }
+        self.put_aside(aside);
+    }
+
     /// Sends `item`.
     #[inline]
     pub fn send_owned(&mut self, item: T) {

@@ -225,7 +225,7 @@ impl Behind {
             // The batch's memory goes to the window in exchange for its rows.
             _ => std::mem::swap(&mut self.batch.rows, &mut contents.rows),
         }
-        self.send(first, window.cause, env, out)
+        self.send(first, window, env, out)
     }
 
     /// Sends `rows` through the operators; they stay in their window. An aggregate that comes first needs no copies
@@ -247,7 +247,7 @@ impl Behind {
             }
             _ => self.batch.rows.extend(rows.cloned()),
         }
-        self.send(first, window.cause, env, out)
+        self.send(first, window, env, out)
     }
 
     fn begin(&mut self, window: Window<'_>, env: &mut Env) {
@@ -259,7 +259,7 @@ impl Behind {
     fn send(
         &mut self,
         first: usize,
-        cause: Cause,
+        window: Window<'_>,
         env: &mut Env,
         out: &mut impl Emit,
     ) -> Result<(), Failure> {
@@ -276,8 +276,8 @@ impl Behind {
                 self.mark.put(row);
             }
             row.set_time_ns(env.window.result_ns);
-            cause.put(row);
-            out.emit(row);
+            window.cause.put(row);
+            out.emit_closed(row, window.key);
         }
         self.rows_out += self.batch.rows.len() as u64;
         self.batch.clear();

@@ -43,6 +43,8 @@ pub(super) struct Place<'a> {
     pub(super) stream: &'a StreamPlan,
     pub(super) limits: &'a Limits,
     pub(super) mark: Mark,
+    /// A key has been set in front of it.
+    pub(super) keyed: bool,
 }
 
 impl Place<'_> {
@@ -73,7 +75,7 @@ pub(super) struct Chain {
 
 impl Chain {
     pub(super) fn compile(place: &Place<'_>, compiler: &Compiler<'_>) -> Result<Self, CompileError> {
-        let mut chain = Self { ops: Vec::new(), partitioned: false, makes_rows: false };
+        let mut chain = Self { ops: Vec::new(), partitioned: place.keyed, makes_rows: false };
         let plans = &place.stream.before;
         for (at, plan) in plans.iter().enumerate() {
             let op = match plan {

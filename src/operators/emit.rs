@@ -1,6 +1,6 @@
 //! Where the rows of a stream go, and what each of them carries.
 
-use crate::event::Row;
+use crate::event::{Row, Value};
 
 /// Takes the rows that leave a stream. Any `FnMut(&Row)` is one.
 ///
@@ -9,6 +9,35 @@ use crate::event::Row;
 pub trait Emit {
     /// Takes a row; copies it if it is to stay.
     fn emit(&mut self, row: &Row);
+
+    /// Takes a row that leaves a window of `key`.
+    fn emit_closed(&mut self, row: &Row, key: &Value) {
+        let _ = key;
+        self.emit(row);
+    }
+
+    /// From the front of a stream with a pool: takes a row for one of the pool's workers, with its key.
+    fn scatter(&mut self, row: &Row, key: &Value) {
+        let _ = key;
+        self.emit(row);
+    }
+
+    /// From the front of a stream with a pool: the stream's watermark has moved to `watermark_ns`, by the event with
+    /// this sequence number.
+    fn watermark(&mut self, watermark_ns: i64, seq: u64) {
+        let _ = (watermark_ns, seq);
+    }
+}
+
+/// Which part of a stream is run. A stream without a pool is whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// All of it.
+    Whole,
+    /// What stands in front of its pool.
+    Front,
+    /// What one of the pool's workers runs. Its watermark is told, not found: that of the whole stream.
+    Back,
 }
 
 impl<F: FnMut(&Row)> Emit for F {

@@ -61,6 +61,8 @@ pub struct Env {
     /// Set by an expression that failed; taken by whoever evaluated it.
     pub(super) fault: Option<Fault>,
     log: Option<LogSink>,
+    /// Another worker of the pool writes the log lines of the event at hand.
+    pub mute: bool,
 }
 
 /// The bounds of a window and the time of what leaves it.
@@ -112,7 +114,13 @@ impl Env {
             limits: Limits::default(),
             fault: None,
             log: None,
+            mute: false,
         }
+    }
+
+    /// Sets the key of the operators that run next.
+    pub fn set_key(&mut self, key: Value) {
+        self.key = key;
     }
 
     /// Sends log lines to `sink`; without one they go nowhere.
@@ -122,12 +130,12 @@ impl Env {
 
     /// Whether somebody takes log lines.
     pub(super) fn has_log(&self) -> bool {
-        self.log.is_some()
+        self.log.is_some() && !self.mute
     }
 
     /// Hands a line to the log.
     pub(super) fn write_log(&mut self, line: LogLine) {
-        if let Some(sink) = &mut self.log {
+        if let Some(sink) = self.log.as_mut().filter(|_| !self.mute) {
             sink(line);
         }
     }

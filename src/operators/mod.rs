@@ -29,7 +29,7 @@ mod sequence;
 mod stream;
 mod window;
 
-pub use emit::Emit;
+pub use emit::{Emit, Part};
 pub use env::{Env, LogLine, LogSink};
 pub use error::{CompileError, OperatorError};
 pub use limits::Limits;

@@ -10,7 +10,7 @@ use crate::vpl::plan::{InputPlan, OnErrorPlan, Plan, SourcePlan};
 
 use super::behind::Behind;
 use super::chain::{Chain, Next, Place};
-use super::emit::{Cause, Emit, Mark};
+use super::emit::{Cause, Emit, Mark, Part};
 use super::env::Env;
 use super::error::{CompileError, Failure, OperatorError};
 use super::expr::Compiler;
@@ -56,6 +56,7 @@ pub struct StreamStats {
 #[derive(Debug)]
 pub struct StreamRuntime {
     name: String,
+    part: Part,
     source: Source,
     chain: Chain,
     windows: Option<Windows>,
@@ -93,9 +94,24 @@ struct Input {
 impl StreamRuntime {
     /// Compiles the stream with index `stream`.
     pub fn compile(plan: &Plan, stream: usize, limits: &Limits) -> Result<Self, CompileError> {
+        Self::compile_part(plan, stream, Part::Whole, limits)
+    }
+
+    /// Compiles a part of the stream with index `stream`.
+    pub fn compile_part(
+        plan: &Plan,
+        stream: usize,
+        part: Part,
+        limits: &Limits,
+    ) -> Result<Self, CompileError> {
         let env = Env::new(plan, limits)?;
-        let Some(stream_plan) = plan.streams.get(stream) else {
+        let Some(whole) = plan.streams.get(stream) else {
             return Err(CompileError::new(format!("stream {stream}"), "the plan has no such stream"));
+        };
+        let stream_plan = &match part {
+            Part::Whole => whole.clone(),
+            Part::Front => whole.front(),
+            Part::Back => whole.back(),
         };
         let name = stream_plan.name.clone();
         let compiler = Compiler::for_stream(plan, &env.globals, &name);
@@ -105,7 +121,8 @@ impl StreamRuntime {
             rank: u16::try_from(stream + 1)
                 .map_err(|_| compiler.error("there are more than 65,534 streams"))?,
         };
-        let place = Place { plan, stream: stream_plan, limits, mark };
+        let keyed = part == Part::Back && whole.pool.as_ref().is_some_and(|pool| pool.keyed);
+        let place = Place { plan, stream: stream_plan, limits, mark, keyed };
         let source = match &stream_plan.source {
             SourcePlan::Join(join) => Source::Join(Join::compile(join, mark, limits, &compiler)?),
             SourcePlan::Sequence(sequence) => {
@@ -131,9 +148,10 @@ impl StreamRuntime {
             Source::Join(_) => true,
             Source::Sequence(sequence) => sequence.is_timed(),
         };
-        let timed = source_is_timed || windows.as_ref().is_some_and(Windows::is_timed);
+        let timed = source_is_timed || whole.has_timed_window();
         Ok(Self {
             name,
+            part,
             source,
             chain,
             windows,
@@ -188,7 +206,8 @@ impl StreamRuntime {
         out: &mut impl Emit,
     ) -> Result<(), OperatorError> {
         self.events_in += 1;
-        let moved = if self.timed { self.move_time(row.time_ns(), Cause::of(row), env, out) } else { Ok(()) };
+        let finds_time = self.timed && self.part != Part::Back;
+        let moved = if finds_time { self.move_time(row.time_ns(), Cause::of(row), env, out) } else { Ok(()) };
         let taken = self.take(input, row, env, out);
         match moved.and(taken) {
             Ok(()) => Ok(()),
@@ -205,10 +224,22 @@ impl StreamRuntime {
         env: &mut Env,
         out: &mut impl Emit,
     ) -> Result<(), OperatorError> {
-        if !self.timed {
+        if !self.timed || self.part == Part::Back {
             return Ok(());
         }
         let moved = self.move_time(now_ns, Cause { seq, stamp: 0 }, env, out);
+        moved.map_err(|failure| self.failed(failure))
+    }
+
+    /// Moves the watermark of a pool's worker to where that of its stream is.
+    pub fn on_watermark(
+        &mut self,
+        watermark_ns: i64,
+        seq: u64,
+        env: &mut Env,
+        out: &mut impl Emit,
+    ) -> Result<(), OperatorError> {
+        let moved = self.set_watermark(watermark_ns, Cause { seq, stamp: 0 }, env, out);
         moved.map_err(|failure| self.failed(failure))
     }
 
@@ -313,6 +344,16 @@ impl StreamRuntime {
         if watermark_ns <= self.watermark_ns {
             return Ok(());
         }
+        self.set_watermark(watermark_ns, cause, env, out)
+    }
+
+    fn set_watermark(
+        &mut self,
+        watermark_ns: i64,
+        cause: Cause,
+        env: &mut Env,
+        out: &mut impl Emit,
+    ) -> Result<(), Failure> {
         let mut result = Ok(());
         // What a join or a sequence lets go of was there before the watermark moved, so it enters the window
         // before that.
@@ -326,6 +367,9 @@ impl StreamRuntime {
             _ => {}
         }
         self.watermark_ns = watermark_ns;
+        if self.part == Part::Front {
+            out.watermark(watermark_ns, cause.seq);
+        }
         if let Some(windows) = &mut self.windows
             && windows.due_ns() <= watermark_ns
         {
@@ -380,6 +424,7 @@ impl StreamRuntime {
             late: &mut self.late,
             rows_out: &mut self.rows_out,
             mark: (!self.chain.makes_rows).then_some(self.mark),
+            scatters: self.part == Part::Front,
             out,
         };
         (&mut self.source, Through { chain: &mut self.chain, end })
@@ -427,6 +472,8 @@ struct End<'a, E> {
     rows_out: &'a mut u64,
     /// What to put on rows that the chain has not made.
     mark: Option<Mark>,
+    /// Rows go on to the workers of a pool.
+    scatters: bool,
     out: &'a mut E,
 }
 
@@ -436,6 +483,10 @@ impl<E: Emit> Next for End<'_, E> {
         if let Some(windows) = &mut self.windows {
             let taken = windows.take(row, self.watermark_ns, self.behind, env, self.out)?;
             *self.late += u64::from(!taken);
+            return Ok(());
+        }
+        if self.scatters {
+            self.out.scatter(row, &env.key);
             return Ok(());
         }
         *self.rows_out += 1;

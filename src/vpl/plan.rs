@@ -160,11 +160,82 @@ pub struct StreamPlan {
     pub shape: usize,
     /// `.on_error(..)`
     pub on_error: OnErrorPlan,
+    /// `.concurrent(..)`
+    pub pool: Option<PoolPlan>,
     /// How its rows are printed, where they are results; empty where they are none. A row's `lane` says which of them
     /// it is: always 0, but for `.process`, where it is the place of the emitted type.
     pub results: Vec<ResultPlan>,
     /// The names that its rows feed: its own, and that of `.emit as`. Only names that somebody consumes.
     pub feeds: Vec<FeedPlan>,
+}
+
+/// `.concurrent(..)`: the operators behind it run on several workers.
+#[derive(Clone, Debug)]
+pub struct PoolPlan {
+    /// How many of the operators in front of the window stand in front of it; those run in the stream's context.
+    pub at: usize,
+    /// How many workers.
+    pub workers: usize,
+    /// Which worker takes a row.
+    pub strategy: Strategy,
+    /// The key that decides under [`Strategy::ConsistentHash`], over the layout at `at`; none where it is the key that
+    /// `.partition_by` in front of the pool has set.
+    pub key: Option<Expr>,
+    /// Whether a `.partition_by` stands in front of the pool, so that its workers have to be told the key.
+    pub keyed: bool,
+    /// The layout of the rows at `at`.
+    pub shape: usize,
+}
+
+/// Which worker of a pool takes a row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Strategy {
+    /// The one that the key's hash says: all rows of a key come to one worker, in order.
+    #[default]
+    ConsistentHash,
+    /// By turns.
+    RoundRobin,
+    /// All of them; each result is that of one of them.
+    Broadcast,
+}
+
+impl Strategy {
+    /// Every strategy, in the order in which messages list them.
+    pub const ALL: [Self; 3] = [Self::ConsistentHash, Self::RoundRobin, Self::Broadcast];
+
+    /// The strategy's name in programs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ConsistentHash => "consistent_hash",
+            Self::RoundRobin => "round_robin",
+            Self::Broadcast => "broadcast",
+        }
+    }
+}
+
+impl StreamPlan {
+    /// What of a stream with a pool runs in its context: its source, and the operators in front of the pool. It leaves
+    /// rows of the layout there, with the key that decides between the workers.
+    #[must_use]
+    pub fn front(&self) -> Self {
+        let Some(pool) = &self.pool else { return self.clone() };
+        let mut before = self.before[..pool.at].to_vec();
+        before.extend(pool.key.clone().map(OpPlan::PartitionBy));
+        Self { before, window: None, after: Vec::new(), ..self.clone() }
+    }
+
+    /// What of a stream with a pool runs on each of its workers.
+    #[must_use]
+    pub fn back(&self) -> Self {
+        let Some(pool) = &self.pool else { return self.clone() };
+        let input = InputPlan { name: 0, filter: None, remap: None };
+        Self { source: SourcePlan::Name(input), before: self.before[pool.at..].to_vec(), ..self.clone() }
+    }
+
+    /// Whether what its window does depends on the watermark.
+    pub fn has_timed_window(&self) -> bool {
+        self.window.as_ref().is_some_and(|window| !matches!(window, WindowPlan::Count { .. }))
+    }
 }
 
 /// What becomes of an event on which an operator of a stream fails.

@@ -10,7 +10,8 @@ use crate::event::json::{push_text, write_json};
 
 use super::literal::{duration_text, timestamp_text};
 use super::plan::{
-    AccumulatorPlan, Emission, Expr, GuardPlan, OpPlan, Plan, Selection, SequencePlan, SourcePlan, WindowPlan,
+    AccumulatorPlan, Emission, Expr, GuardPlan, OpPlan, Plan, PoolPlan, Selection, SequencePlan, SourcePlan,
+    Strategy, WindowPlan,
 };
 use super::syntax::{BinaryOp, JoinKind, Trend, UnaryOp};
 
@@ -132,6 +133,20 @@ impl<'a> PlanPrinter<'a> {
             WindowPlan::Session { gap_ns } => {
                 format!("session, closed by a gap of more than {}", duration_text(gap_ns))
             }
+        }
+    }
+
+    /// A pool.
+    pub fn pool(&self, pool: &PoolPlan) -> String {
+        let workers = match pool.workers {
+            1 => "1 worker".to_owned(),
+            workers => format!("{workers} workers"),
+        };
+        match (pool.strategy, &pool.key) {
+            (Strategy::ConsistentHash, Some(key)) => format!("{workers}, consistent hash of {}", self.expr(key)),
+            (Strategy::ConsistentHash, None) => format!("{workers}, consistent hash of the key"),
+            (Strategy::RoundRobin, _) => format!("{workers}, by turns"),
+            (Strategy::Broadcast, _) => format!("{workers}, every row to each; one of them has the results"),
         }
     }
 

@@ -37,7 +37,17 @@ pub(crate) struct StreamSpec {
     pub(crate) before: Vec<Before>,
     pub(crate) partition_by: Option<Key>,
     pub(crate) window: Option<WindowSpec>,
+    pub(crate) pool: Option<PoolSpec>,
     pub(crate) end: End,
+}
+
+/// `.concurrent(..)`; left out where it would be refused.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PoolSpec {
+    pub(crate) workers: u8,
+    pub(crate) strategy: &'static str,
+    /// How many of the operators before the window stand in front of it.
+    pub(crate) at: u8,
 }
 
 #[derive(Clone, Debug)]
@@ -275,6 +285,19 @@ impl Case {
 
     /// The program; without its contexts where `contexts` is false.
     pub(crate) fn program(&self, contexts: bool) -> String {
+        let mut pools = Vec::new();
+        if contexts {
+            for stream in (0..self.streams.len()).filter(|&stream| self.streams[stream].pool.is_some()) {
+                pools.push(stream);
+                if varpin::engine::Program::parse(&self.program_with(true, &pools)).is_err() {
+                    pools.pop();
+                }
+            }
+        }
+        self.program_with(contexts, &pools)
+    }
+
+    fn program_with(&self, contexts: bool, pools: &[usize]) -> String {
         let mut text = String::new();
         if contexts {
             for context in 0..self.contexts.max(1) {
@@ -289,12 +312,12 @@ impl Case {
         let mut order: Vec<usize> = (0..self.streams.len()).collect();
         order.sort_by_key(|&stream| (self.shuffle >> (stream * 5)) & 31);
         for stream in order {
-            self.stream(&mut text, stream, contexts);
+            self.stream(&mut text, stream, contexts, pools.contains(&stream));
         }
         text
     }
 
-    fn stream(&self, text: &mut String, at: usize, contexts: bool) {
+    fn stream(&self, text: &mut String, at: usize, contexts: bool, pooled: bool) {
         let spec = &self.streams[at];
         let names = self.sources(at);
         let _ = write!(text, "stream S{at} = ");
@@ -332,7 +355,17 @@ impl Case {
         if spec.timer.is_some() {
             text.push_str("    .select(k: \"t\", v: 1, w: 0.5)\n");
         }
-        for op in &spec.before {
+        let ops = spec.before.len() + usize::from(spec.partition_by.is_some());
+        let pool = spec.pool.filter(|_| pooled).map(|pool| (usize::from(pool.at) % (ops + 1), pool));
+        let concurrent = |text: &mut String, at: usize| {
+            if let Some((place, PoolSpec { workers, strategy, .. })) = pool
+                && place == at
+            {
+                let _ = writeln!(text, "    .concurrent(workers: {workers}{strategy})");
+            }
+        };
+        for (at, op) in spec.before.iter().enumerate() {
+            concurrent(text, at);
             let _ = match op {
                 Before::Where(test) => writeln!(text, "    .where({test})"),
                 Before::Select(add) => writeln!(text, "    .select(k, v: v + {add}, w)"),
@@ -342,8 +375,10 @@ impl Case {
                 Before::Limit(rows) => writeln!(text, "    .limit({rows})"),
             };
         }
+        concurrent(text, spec.before.len());
         if let Some(key) = &spec.partition_by {
             let _ = writeln!(text, "    .partition_by({key})");
+            concurrent(text, ops);
         }
         if let Some(window) = &spec.window {
             if let Some(seconds) = window.out_of_order_s {
@@ -573,6 +608,17 @@ fn end() -> impl Strategy<Value = End> {
     ]
 }
 
+fn pool() -> impl Strategy<Value = PoolSpec> {
+    let strategies =
+        vec!["", "", ", strategy: consistent_hash", ", strategy: round_robin", ", strategy: broadcast"];
+    let at = prop_oneof![Just(u8::MAX), any::<u8>()];
+    (1..4_u8, prop::sample::select(strategies), at).prop_map(|(workers, strategy, at)| PoolSpec {
+        workers,
+        strategy,
+        at,
+    })
+}
+
 prop_compose! {
     fn stream()(
         sources in prop::collection::vec(
@@ -585,9 +631,10 @@ prop_compose! {
         before in prop::collection::vec(before(), 0..3),
         partition_by in prop::option::weighted(0.4, key()),
         window in prop::option::weighted(0.4, window()),
+        pool in prop::option::weighted(0.3, pool()),
         end in end(),
     ) -> StreamSpec {
-        StreamSpec { sources, join, timer, context, before, partition_by, window, end }
+        StreamSpec { sources, join, timer, context, before, partition_by, window, pool, end }
     }
 }
 

@@ -66,6 +66,8 @@ pub(crate) fn promises(plan: &Plan, sensitive: impl Fn(usize) -> bool) -> Vec<Pr
         let is_jumbled = ways.len() > 1 && producers.iter().any(jumbled);
         ways.dedup(); // all the same: one is left
         promises.push(match &ways[..] {
+            // Each key's rows keep their order, but those of several keys come over several rings.
+            [Promise::Order { .. }] if !is_jumbled && spec.pool.is_some() => Promise::Results,
             [way @ Promise::Order { .. }] if !is_jumbled => way.clone(),
             ways if ways.contains(&Promise::Nothing) || sensitive(stream) => Promise::Nothing,
             _ => Promise::Results,

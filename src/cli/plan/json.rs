@@ -1,7 +1,7 @@
 //! A plan for programs.
 //!
 //! One object: `threaded`, `order`, `contexts` (name, cores, implicit, idle, capacity, when_full; null where the
-//! program leaves the choice), `stages` (name, context, streams), `rings` (from, to: names of stages, `input` and
+//! program leaves the choice), `stages` (name, context, streams; worker: its number, in a pool), `rings` (from, to: names of stages, `input` and
 //! `output`; names: what goes over it) and `streams` in the order in which they run (name, rank, context, from,
 //! operators as verb and text, results as type and fields with null for all fields, feeds, order_dependence with null
 //! where the order of rings does not matter).
@@ -37,6 +37,7 @@ struct StageJson<'a> {
     name: &'a str,
     context: &'a str,
     streams: Vec<&'a str>,
+    worker: Option<usize>,
 }
 
 #[derive(Serialize)]
@@ -97,18 +98,20 @@ fn stages<'a>(view: &'a View<'_>) -> Vec<StageJson<'a>> {
         name: &stage.name,
         context: &view.plan.contexts[stage.context].name,
         streams: stage.streams.iter().map(|&stream| view.plan.streams[stream].name.as_str()).collect(),
+        worker: stage.worker.map(|worker| worker.index),
     };
     view.topology.stages.iter().map(stage).collect()
 }
 
 fn rings<'a>(view: &'a View<'_>) -> Vec<RingJson<'a>> {
+    let plan = view.plan;
     let stages = &view.topology.stages;
     let mut rings: Vec<RingJson<'a>> = Vec::new();
     for edge in &view.topology.edges {
         let fed = edge.feeds.iter().map(|&(stream, feed)| view.plan.streams[stream].feeds[feed].name);
         let mut names: Vec<&str> = Vec::new();
         for name in fed.chain(edge.relays.iter().copied()) {
-            let name = view.plan.names[name].name.as_str();
+            let name = plan.names[name].name.as_str();
             if !names.contains(&name) {
                 names.push(name);
             }
@@ -117,12 +120,12 @@ fn rings<'a>(view: &'a View<'_>) -> Vec<RingJson<'a>> {
             From::Input => "input",
             From::Stage(stage) => stages[stage].name.as_str(),
         };
+        names.extend(edge.scatters.map(|stream| plan.streams[stream].name.as_str()));
         rings.push(RingJson { from, to: &stages[edge.to].name, names });
     }
     for stage in stages {
-        let streams = stage.streams.iter().map(|&stream| &view.plan.streams[stream]);
         let names: Vec<&str> =
-            streams.filter(|stream| !stream.results.is_empty()).map(|stream| stream.name.as_str()).collect();
+            stage.results(plan).map(|stream| plan.streams[stream].name.as_str()).collect();
         if !names.is_empty() {
             rings.push(RingJson { from: &stage.name, to: "output", names });
         }

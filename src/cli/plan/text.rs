@@ -31,7 +31,7 @@ fn threads(out: &mut String, view: &View<'_>) {
             .topology
             .stages
             .iter()
-            .filter(|stage| stage.context == index)
+            .filter(|stage| stage.context == index && stage.worker.is_none())
             .map(|stage| stage.name.as_str())
             .collect();
         // Writing into a string cannot fail, here and below.
@@ -41,9 +41,25 @@ fn threads(out: &mut String, view: &View<'_>) {
             let _ = write!(out, "; as stages {}, because rows come back to it", stages.join(", "));
         }
         out.push('\n');
+        pools(out, view, index, width);
     }
     let _ =
         writeln!(out, "  rows of several rings are merged by {order} order, unless --order says otherwise");
+}
+
+/// The workers of the context's pools, with the CPUs that are left for them.
+fn pools(out: &mut String, view: &View<'_>, context: usize, width: usize) {
+    let workers = view.topology.stages.iter().filter(|stage| stage.context == context && stage.worker.is_some());
+    let mut workers: Vec<_> = workers.collect();
+    workers.sort_by_key(|stage| stage.worker.map(|worker| worker.thread));
+    for (at, stage) in workers.iter().enumerate() {
+        let cpu = match view.plan.contexts[context].cores.get(at + 1) {
+            Some(cpu) => format!("on CPU {cpu}"),
+            None => "on any CPU".to_owned(),
+        };
+        // Writing into a string cannot fail.
+        let _ = writeln!(out, "  {:width$}  {cpu}; a worker of its pool", stage.name);
+    }
 }
 
 fn cpus(context: &ContextPlan) -> String {
@@ -53,7 +69,7 @@ fn cpus(context: &ContextPlan) -> String {
         [own] => format!("on CPU {own}"),
         [own, others @ ..] => {
             let others: Vec<String> = others.iter().map(ToString::to_string).collect();
-            format!("on CPU {own} ({} listed too, for a pool)", others.join(", "))
+            format!("on CPU {own} ({} listed too, for pools)", others.join(", "))
         }
     }
 }
@@ -80,20 +96,20 @@ fn rings(out: &mut String, view: &View<'_>) {
         // What comes from outside under a stream's name goes along; it is not what the ring is for.
         let made = |name: &&usize| !view.inputs().contains(name);
         let relayed = edge.relays.iter().filter(|name| !made(name)).copied();
+        let scattered = edge.scatters.map(|stream| format!("rows of {} for its pool", view.plan.streams[stream].name));
         for name in fed.chain(relayed) {
             let name = view.plan.names[name].name.as_str();
             if !names.contains(&name) {
                 names.push(name);
             }
         }
+        names.extend(scattered.as_deref());
         let names =
             if names.is_empty() { "(nothing but the end of the input)".to_owned() } else { names.join(", ") };
         rows.push((format!("{} -> {}", from(edge.from), stages[edge.to].name), names));
     }
     for stage in stages {
-        let makes = |&&stream: &&usize| !view.plan.streams[stream].results.is_empty();
-        let results =
-            stage.streams.iter().filter(makes).map(|&stream| view.plan.streams[stream].name.as_str());
+        let results = stage.results(view.plan).map(|stream| view.plan.streams[stream].name.as_str());
         let results: Vec<&str> = results.collect();
         if !results.is_empty() {
             rows.push((format!("{} -> output", stage.name), results.join(", ")));

@@ -90,11 +90,6 @@ impl Windows {
         })
     }
 
-    /// Whether the watermark means something to it.
-    pub(super) fn is_timed(&self) -> bool {
-        !matches!(self, Self::Tumbling(_) | Self::Sliding(_))
-    }
-
     /// The least watermark at which something may close.
     #[inline]
     pub(super) fn due_ns(&self) -> i64 {

@@ -7,6 +7,7 @@
 //! resolved (an undeclared event has the fields that somebody reads), so everything that depends on final
 //! layouts is filled in by the last pass, *layouts*, which walks the streams backwards.
 
+mod concurrent;
 mod declarations;
 mod expand;
 mod expr;

@@ -12,6 +12,7 @@ use crate::vpl::syntax::{
 };
 
 use super::Resolver;
+use super::concurrent::PoolDraft;
 use super::scope::{Origin, RowScope, Scope};
 use super::sequence;
 
@@ -26,6 +27,7 @@ pub(super) struct Draft {
     group_by: Option<Expr>,
     context: Option<Span>,
     pub(super) on_error: Option<Span>,
+    pub(super) pool: Option<PoolDraft>,
     /// The fields that an operator has fixed, with their slots; none while the source's pass through.
     own_fields: Option<Vec<(String, u16)>>,
     /// `.emit`, `.select`, `.aggregate` or `.process` stands in it: its rows are results whoever consumes them.
@@ -95,6 +97,7 @@ impl<'a> Resolver<'a> {
                 allowed_lateness_ns: 0,
                 shape: 0,
                 on_error: OnErrorPlan::default(),
+                pool: None,
                 results: Vec::new(),
                 feeds: Vec::new(),
             },
@@ -102,6 +105,7 @@ impl<'a> Resolver<'a> {
             group_by: None,
             context: None,
             on_error: None,
+            pool: None,
             own_fields: None,
             makes_results: false,
             emit_as: None,
@@ -134,6 +138,7 @@ impl<'a> Resolver<'a> {
     fn finish(&mut self, decl: &StreamDecl, draft: &mut Draft) {
         self.check_join(decl, draft);
         self.check_retry(draft);
+        self.finish_pool(draft);
         self.finish_sequence(decl, draft);
         if draft.own_fields.is_some() {
             // Another operator has made rows of what functions emitted.
@@ -416,8 +421,8 @@ impl<'a> Resolver<'a> {
                 let message = format!("{} belongs to a sequence", construct(&operator.kind));
                 self.findings.push(Diagnostic::error(at, message).help("as in A as a -> B as b .within(5s)"));
             }
-            OperatorKind::Concurrent(_)
-            | OperatorKind::To(_)
+            OperatorKind::Concurrent(items) => self.concurrent(items, at, draft),
+            OperatorKind::To(_)
             | OperatorKind::From(_)
             | OperatorKind::Fork(_)
             | OperatorKind::Reserved { .. } => {

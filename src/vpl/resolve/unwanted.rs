@@ -84,7 +84,8 @@ impl Resolver<'_> {
             return;
         }
         let used: Vec<Used> = self.plan.streams.iter().map(|stream| self.used_by(stream)).collect();
-        for variable in variables {
+        for &variable in &variables {
+            self.shared_by_workers(variable);
             let mut users =
                 self.plan.streams.iter().zip(&used).filter(|(_, used)| used.globals.contains(&variable));
             let Some((first, _)) = users.next() else { continue };
@@ -102,6 +103,25 @@ impl Resolver<'_> {
             self.findings.push(
                 Diagnostic::error(other.span, message)
                     .help("contexts share nothing: let one of them send the value to the other"),
+            );
+        }
+    }
+
+    /// The workers of a pool share nothing either.
+    fn shared_by_workers(&mut self, variable: usize) {
+        for at in 0..self.plan.streams.len() {
+            let stream = &self.plan.streams[at];
+            if stream.pool.is_none() || !self.used_by(&stream.back()).globals.contains(&variable) {
+                continue;
+            }
+            let name = &self.plan.globals[variable].name;
+            let message = format!(
+                "`var {name}` is changed by a function and used behind `.concurrent` of stream `{}`",
+                stream.name
+            );
+            self.findings.push(
+                Diagnostic::error(stream.span, message)
+                    .help("workers share nothing: use it in front of `.concurrent`, or in another stream"),
             );
         }
     }
