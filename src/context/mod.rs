@@ -19,11 +19,11 @@ mod topology;
 pub use live::LiveClock;
 pub use merging::{Merging, mergings};
 pub use order_dependence::{OrderDependence, order_dependence};
+pub use pool::{Tags, tags_by_rank};
 pub use router::Router;
 pub use stage::{ContextStage, StageParts};
 pub use streams::{Failure, Outlet, Streams};
 pub use ticker::Ticker;
-pub use pool::{Tags, tags_by_rank};
 pub use topology::{EdgeSpec, From, StageSpec, Topology, WorkerSpec, topology};
 
 use crate::event::{Row, Signal};

@@ -185,7 +185,13 @@ pub(super) struct Scatter {
 }
 
 impl Scatter {
-    pub(super) fn new(stream: &StreamPlan, pool: &PoolPlan, tags: Tags, order: MergeOrder, ports: Vec<usize>) -> Self {
+    pub(super) fn new(
+        stream: &StreamPlan,
+        pool: &PoolPlan,
+        tags: Tags,
+        order: MergeOrder,
+        ports: Vec<usize>,
+    ) -> Self {
         Self {
             strategy: pool.strategy,
             turn: 0,
@@ -359,7 +365,11 @@ mod tests {
             (0, 1, i64::MIN, i64::MIN + 1),
             (0, 1, i64::MAX, i64::MAX),
         ] {
-            assert_eq!(next_aligned(first, every, watermark), next, "{first} + n * {every} above {watermark}");
+            assert_eq!(
+                next_aligned(first, every, watermark),
+                next,
+                "{first} + n * {every} above {watermark}"
+            );
         }
         let mut closing = Closing::Aligned { first_ns: 10, every_ns: 10, next_ns: i64::MIN };
         let passed: Vec<bool> = [3, 9, 10, 11, 35, 39, 40].map(|ns| closing.is_passed(ns)).into();

@@ -109,7 +109,7 @@ fn all_feeds(plan: &Plan) -> impl Iterator<Item = (usize, usize)> + '_ {
 
 /// What is placed: each stream, or, where it has a pool, its front and what the pool's workers run.
 struct Parts {
-    parts: Vec<PartSpec>,
+    all: Vec<PartSpec>,
     /// For each stream the part that takes its rows.
     takes: Vec<usize>,
     /// For each stream the part that makes its rows.
@@ -133,33 +133,33 @@ impl Parts {
                 producers[consumer].insert(stream);
             }
         }
-        let mut all = Self { parts: Vec::new(), takes: Vec::new(), makes: Vec::new() };
+        let mut parts = Self { all: Vec::new(), takes: Vec::new(), makes: Vec::new() };
         let mut pools = 0;
         for (stream, spec) in plan.streams.iter().enumerate() {
-            let sources = producers[stream].iter().map(|&producer| all.makes[producer]).collect();
-            all.takes.push(all.parts.len());
-            all.parts.push(PartSpec { stream, place: spec.context, sources });
+            let sources = producers[stream].iter().map(|&producer| parts.makes[producer]).collect();
+            parts.takes.push(parts.all.len());
+            parts.all.push(PartSpec { stream, place: spec.context, sources });
             if spec.pool.is_some() {
-                let front = all.parts.len() - 1;
+                let front = parts.all.len() - 1;
                 let place = plan.contexts.len() + pools;
                 pools += 1;
-                all.parts.push(PartSpec { stream, place, sources: BTreeSet::from([front]) });
+                parts.all.push(PartSpec { stream, place, sources: BTreeSet::from([front]) });
             }
-            all.makes.push(all.parts.len() - 1);
+            parts.makes.push(parts.all.len() - 1);
         }
-        all
+        parts
     }
 
     /// How many contexts and pools there are, given the number of contexts.
     fn places(&self, contexts: usize) -> usize {
-        self.parts.iter().map(|part| part.place + 1).max().unwrap_or(0).max(contexts)
+        self.all.iter().map(|part| part.place + 1).max().unwrap_or(0).max(contexts)
     }
 }
 
 /// The stages in the order of flow, and for each part those that run it.
 fn stages(plan: &Plan, parts: &Parts) -> (Vec<StageSpec>, Vec<Vec<usize>>) {
     let places = parts.places(plan.contexts.len());
-    let all = &parts.parts;
+    let all = &parts.all;
     let mut reaches = vec![vec![false; places]; places];
     for part in all {
         for &source in &part.sources {
@@ -232,9 +232,9 @@ fn close(reaches: &mut [Vec<bool>]) {
 /// would lie within one level, where every edge stays within its place.
 fn sort_by_flow(stages: Vec<(StageSpec, Vec<usize>)>, parts: &Parts) -> (Vec<StageSpec>, Vec<Vec<usize>>) {
     let mut sorted: Vec<StageSpec> = Vec::with_capacity(stages.len());
-    let mut stages_of: Vec<Vec<usize>> = vec![Vec::new(); parts.parts.len()];
+    let mut stages_of: Vec<Vec<usize>> = vec![Vec::new(); parts.all.len()];
     // A part is placed when all its stages are: a pool has several.
-    let mut to_place = vec![0_usize; parts.parts.len()];
+    let mut to_place = vec![0_usize; parts.all.len()];
     for &part in stages.iter().flat_map(|(_, parts)| parts) {
         to_place[part] += 1;
     }
@@ -242,7 +242,7 @@ fn sort_by_flow(stages: Vec<(StageSpec, Vec<usize>)>, parts: &Parts) -> (Vec<Sta
     while !waiting.is_empty() {
         let ready = waiting.iter().position(|(_, here)| {
             here.iter().all(|&part| {
-                let sources = &parts.parts[part].sources;
+                let sources = &parts.all[part].sources;
                 sources.iter().all(|source| to_place[*source] == 0 || here.contains(source))
             })
         });

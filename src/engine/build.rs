@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use crate::context::{
-    ContextStage, EdgeSpec, From, Router, StageParts, StageSpec, Streams, Ticker, Topology, mergings, topology,
+    ContextStage, EdgeSpec, From, Router, StageParts, StageSpec, Streams, Ticker, Topology, mergings,
+    topology,
 };
 use crate::cores::{CpuWish, PinPolicy, allowed_cpus, cpu_quota, place};
 use crate::event::Row;

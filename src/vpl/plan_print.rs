@@ -143,7 +143,9 @@ impl<'a> PlanPrinter<'a> {
             workers => format!("{workers} workers"),
         };
         match (pool.strategy, &pool.key) {
-            (Strategy::ConsistentHash, Some(key)) => format!("{workers}, consistent hash of {}", self.expr(key)),
+            (Strategy::ConsistentHash, Some(key)) => {
+                format!("{workers}, consistent hash of {}", self.expr(key))
+            }
             (Strategy::ConsistentHash, None) => format!("{workers}, consistent hash of the key"),
             (Strategy::RoundRobin, _) => format!("{workers}, by turns"),
             (Strategy::Broadcast, _) => format!("{workers}, every row to each; one of them has the results"),

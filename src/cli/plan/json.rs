@@ -124,8 +124,7 @@ fn rings<'a>(view: &'a View<'_>) -> Vec<RingJson<'a>> {
         rings.push(RingJson { from, to: &stages[edge.to].name, names });
     }
     for stage in stages {
-        let names: Vec<&str> =
-            stage.results(plan).map(|stream| plan.streams[stream].name.as_str()).collect();
+        let names: Vec<&str> = stage.results(plan).map(|stream| plan.streams[stream].name.as_str()).collect();
         if !names.is_empty() {
             rings.push(RingJson { from: &stage.name, to: "output", names });
         }

@@ -49,7 +49,8 @@ fn threads(out: &mut String, view: &View<'_>) {
 
 /// The workers of the context's pools, with the CPUs that are left for them.
 fn pools(out: &mut String, view: &View<'_>, context: usize, width: usize) {
-    let workers = view.topology.stages.iter().filter(|stage| stage.context == context && stage.worker.is_some());
+    let workers =
+        view.topology.stages.iter().filter(|stage| stage.context == context && stage.worker.is_some());
     let mut workers: Vec<_> = workers.collect();
     workers.sort_by_key(|stage| stage.worker.map(|worker| worker.thread));
     for (at, stage) in workers.iter().enumerate() {
@@ -96,7 +97,8 @@ fn rings(out: &mut String, view: &View<'_>) {
         // What comes from outside under a stream's name goes along; it is not what the ring is for.
         let made = |name: &&usize| !view.inputs().contains(name);
         let relayed = edge.relays.iter().filter(|name| !made(name)).copied();
-        let scattered = edge.scatters.map(|stream| format!("rows of {} for its pool", view.plan.streams[stream].name));
+        let scattered =
+            edge.scatters.map(|stream| format!("rows of {} for its pool", view.plan.streams[stream].name));
         for name in fed.chain(relayed) {
             let name = view.plan.names[name].name.as_str();
             if !names.contains(&name) {

@@ -32,10 +32,10 @@ impl Resolver<'_> {
             return;
         }
         if draft.plan.window.is_some() {
-            self.findings.push(
-                Diagnostic::error(at, "`.concurrent` stands in front of `.window`, not behind it")
-                    .help("the rows of one window belong to one worker; for what is behind it, begin another stream"),
-            );
+            self.findings
+                .push(Diagnostic::error(at, "`.concurrent` stands in front of `.window`, not behind it").help(
+                "the rows of one window belong to one worker; for what is behind it, begin another stream",
+            ));
             return;
         }
         let mut pool = PoolDraft {
@@ -115,14 +115,14 @@ impl Resolver<'_> {
             _ => None,
         });
         let mut key = pool.key.as_ref().map(|(key, _)| key.clone());
-        if let (Some((key, span)), Some((set, remade))) = (&pool.key, &key_in_front) {
-            if *remade || !is_same(key, set) {
-                self.findings.push(
-                    Diagnostic::error(*span, "`partition_key` is not the key of `.partition_by` in front of it")
-                        .help("leave it out: the pool then goes by that key"),
-                );
-                return;
-            }
+        if let (Some((key, span)), Some((set, remade))) = (&pool.key, &key_in_front)
+            && (*remade || !is_same(key, set))
+        {
+            self.findings.push(
+                Diagnostic::error(*span, "`partition_key` is not the key of `.partition_by` in front of it")
+                    .help("leave it out: the pool then goes by that key"),
+            );
+            return;
         }
         if key.is_none() && key_in_front.is_none() {
             // The key that comes next will do, if it can be told from the rows in front of the pool.
@@ -137,8 +137,9 @@ impl Resolver<'_> {
         let strategy = match pool.strategy {
             Some((Strategy::ConsistentHash, span)) if !has_key => {
                 self.findings.push(
-                    Diagnostic::error(span, "`consistent_hash` needs a key, and there is none")
-                        .help("put `.partition_by(key)` in front of `.concurrent`, or give `partition_key: key`"),
+                    Diagnostic::error(span, "`consistent_hash` needs a key, and there is none").help(
+                        "put `.partition_by(key)` in front of `.concurrent`, or give `partition_key: key`",
+                    ),
                 );
                 return;
             }
@@ -152,9 +153,12 @@ impl Resolver<'_> {
             return;
         }
         let routing = key.as_ref().or(key_in_front.map(|(key, _)| key));
-        if let Some(reason) = changes_the_answer(&draft.plan, pool.at, strategy, routing, key_in_front.is_some()) {
+        if let Some(reason) =
+            changes_the_answer(&draft.plan, pool.at, strategy, routing, key_in_front.is_some())
+        {
             let workers = pool.workers;
-            let finding = Diagnostic::error(pool.span, format!("{workers} workers would change the answer: {reason}"));
+            let finding =
+                Diagnostic::error(pool.span, format!("{workers} workers would change the answer: {reason}"));
             self.findings.push(finding.help(match strategy {
                 Strategy::RoundRobin => {
                     "with `.partition_by(key)` in front of `.concurrent` and `strategy: consistent_hash` a key's rows \
@@ -185,7 +189,9 @@ fn is_called(item: &NamedExpr, text: &str) -> bool {
 /// Whether rows behind it have another layout than those in front of it.
 fn remakes(op: &OpPlan) -> bool {
     match op {
-        OpPlan::Project { .. } | OpPlan::Replace { .. } | OpPlan::Process { .. } | OpPlan::Aggregate(_) => true,
+        OpPlan::Project { .. } | OpPlan::Replace { .. } | OpPlan::Process { .. } | OpPlan::Aggregate(_) => {
+            true
+        }
         OpPlan::Where(_)
         | OpPlan::PartitionBy(_)
         | OpPlan::Distinct(_)
@@ -229,7 +235,9 @@ fn changes_the_answer(
         let Some(what) = what else { continue };
         if strategy == Strategy::RoundRobin {
             let state = if keyed { "what it has seen of a key" } else { "what it has seen" };
-            return Some(format!("{what} remembers {state}, and by turns that would be spread over all of them"));
+            return Some(format!(
+                "{what} remembers {state}, and by turns that would be spread over all of them"
+            ));
         }
         if !keyed {
             return Some(format!("{what} has no key, so it sees all rows"));
