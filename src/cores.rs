@@ -6,16 +6,22 @@
 mod control_groups;
 mod cpu_set;
 mod isolation;
+mod low_jitter;
 mod pin;
 mod placement;
 mod quota;
+mod system;
 mod topology;
 
 pub use cpu_set::{BadCpuList, CpuSet};
 pub use isolation::isolated_cpus;
+pub use low_jitter::{
+    LowJitter, LowJitterError, Realtime, RealtimeCase, RealtimeObstacle, ThreadTuning, realtime_obstacle,
+};
 pub use pin::{PinError, PinOutcome, PinPolicy, UnknownPinPolicy, allowed_cpus, pin_current};
 pub use placement::{CpuWish, Placement, PlacementError, place};
 pub use quota::{
     CpuGroup, Throttling, cpu_groups, cpu_quota, parse_cfs_quota, parse_cpu_max, parse_throttling,
 };
+pub(crate) use system::{advise_huge_pages, huge_page_bytes};
 pub use topology::Topology;

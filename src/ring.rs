@@ -27,6 +27,7 @@
 #![allow(unsafe_code, reason = "publishing slots that were written in place tells rtrb what it can't see")]
 
 mod errors;
+mod memory;
 mod staged;
 mod when_full;
 

@@ -10,6 +10,7 @@ use varpin::idle::Idle;
 
 use super::bench::BenchArgs;
 use super::exit;
+use super::low_jitter::LowJitterArgs;
 
 /// Runs VPL programs on pinned threads joined by lock-free rings
 #[derive(Debug, Parser)]
@@ -86,6 +87,8 @@ pub(super) struct RunArgs {
     /// Take the program's warnings for errors
     #[arg(long)]
     pub(super) strict: bool,
+    #[command(flatten)]
+    pub(super) low_jitter: LowJitterArgs,
 }
 
 #[derive(Debug, clap::Args)]

@@ -55,7 +55,6 @@ impl Build {
 
 impl Machine {
     /// This machine.
-    #[allow(dead_code, reason = "for those who measure")]
     pub(super) fn here() -> Self {
         Self::read(&Tree::here())
     }

@@ -9,6 +9,7 @@ mod doctor;
 mod exit;
 mod files;
 mod follow;
+mod low_jitter;
 mod machine;
 mod messages;
 mod output;

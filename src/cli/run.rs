@@ -16,6 +16,7 @@ use varpin::format::{BadInput, EventSource, InputTypes};
 
 use super::args::RunArgs;
 use super::dead_letters::DeadLetters;
+use super::doctor;
 use super::exit::Exit;
 use super::files::Files;
 use super::follow::{Follow, News};
@@ -54,7 +55,10 @@ pub(super) fn run(typed: &RunArgs) -> Exit {
         Ok(files) => files,
         Err(message) => return refuse(message),
     };
-    let mut builder = Engine::builder(&program).pin(typed.pin).publish_every(PUBLISH_EVERY);
+    let mut builder = Engine::builder(&program)
+        .pin(typed.pin)
+        .publish_every(PUBLISH_EVERY)
+        .low_jitter(typed.low_jitter.value());
     if let Some(order) = typed.order {
         builder = builder.order(order);
     }
@@ -76,6 +80,9 @@ pub(super) fn run(typed: &RunArgs) -> Exit {
         Err(error) => return refuse(error),
     };
     engine.warnings().iter().for_each(messages::warning);
+    if typed.low_jitter.value().realtime.is_some() {
+        doctor::warn_of_throttling();
+    }
     if let Err(message) = files.begin(&settings) {
         return refuse(message);
     }

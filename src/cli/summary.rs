@@ -9,6 +9,7 @@ use varpin::engine::Stats;
 
 use super::dead_letters::DeadLetters;
 use super::doctor::{self, Finding};
+use super::low_jitter;
 use super::messages;
 
 /// What a run has counted. As JSON: what the engine counts, and the members here beside it.
@@ -102,6 +103,11 @@ impl Summary {
                 [context.context.clone(), cpu, context.idle.clone()]
             }));
             table(&mut out, &contexts, 3);
+        }
+        let tuned = low_jitter::told(&stats.low_jitter, &stats.contexts);
+        if !tuned.is_empty() {
+            out.push('\n');
+            out.push_str(&tuned);
         }
         for (ring, rows) in &stats.undelivered {
             let _ = writeln!(out, "undelivered on {ring}: {}", grouped(*rows));

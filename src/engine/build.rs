@@ -8,7 +8,9 @@ use crate::context::{
 };
 use crate::cores::{CpuWish, PinPolicy, allowed_cpus, cpu_quota, place};
 use crate::event::Row;
-use crate::flow::{self, FanIn, LaneOptions, MergeOrder, OutPort, OutsideEnds, Stage, Worker};
+use crate::flow::{
+    self, FanIn, LaneOptions, MergeOrder, OutPort, OutsideEnds, RingCare, RingMemory, Stage, Worker,
+};
 use crate::idle::{AutoCase, Idle, Waker, choose_auto};
 use crate::ring::{self, Receiver};
 use crate::sync::Arc;
@@ -24,6 +26,7 @@ use super::record::Layouts;
 use super::regroup::Regroup;
 use super::run::{Engine, Mode, Stepper, Threaded};
 use super::stats::{DeadLetter, StageStats};
+use super::tuning;
 
 /// Dead letters of one stage that wait for somebody to take them.
 const DEAD_LETTER_SLOTS: usize = 1024;
@@ -37,15 +40,9 @@ pub(super) fn build(builder: &Builder) -> Result<Engine, BuildError> {
     if builder.threads == Threads::AsDeclared && !plan.threaded {
         let mut streams = Streams::compile(plan, &topology, 0, order, &limits)?;
         let logs = LogRing::attach(plan, &mut streams).into_iter().collect();
-        let inline = Inline::new(Arc::clone(plan), streams, builder.live_clock());
-        return Ok(Engine::new(
-            builder,
-            layouts,
-            Mode::Inline(Box::new(inline)),
-            Vec::new(),
-            logs,
-            Vec::new(),
-        ));
+        let mode = Mode::Inline(Box::new(Inline::new(Arc::clone(plan), streams, builder.live_clock())));
+        let tuned = tuning::without_threads(builder, None)?;
+        return Ok(Engine::new(builder, layouts, mode, Vec::new(), logs, Vec::new()).tuned(tuned));
     }
     let mut streams = Vec::with_capacity(topology.stages.len());
     for stage in 0..topology.stages.len() {
@@ -55,8 +52,9 @@ pub(super) fn build(builder: &Builder) -> Result<Engine, BuildError> {
     if builder.threads == Threads::Stepped {
         let mut assembly = Assembly::new(builder, &topology, streams, &[], &layouts);
         let dead_letters = std::mem::take(&mut assembly.dead_letters);
+        let tuned = tuning::without_threads(builder, Some(assembly.rings.clone()))?;
         let stepper = Mode::Stepped(Box::new(Stepper::new(assembly)));
-        return Ok(Engine::new(builder, layouts, stepper, dead_letters, logs, Vec::new()));
+        return Ok(Engine::new(builder, layouts, stepper, dead_letters, logs, Vec::new()).tuned(tuned));
     }
     let (mut workers, warnings) = workers(builder, &topology)?;
     let wakers: Vec<Option<Waker>> = workers.iter().map(Worker::waker).collect();
@@ -65,16 +63,13 @@ pub(super) fn build(builder: &Builder) -> Result<Engine, BuildError> {
         workers[worker].add_boxed(stage);
     }
     let outside = assembly.outside.clone();
-    let running = flow::start(workers, builder.pin)?.with_outside_ends(outside);
+    let running = flow::start_with(workers, builder.pin, &builder.low_jitter)?
+        .with_outside_ends(outside)
+        .with_ring_memory(assembly.rings);
+    let tuned = tuning::with_threads(builder, &running);
     let threaded = Threaded::new(running, assembly.inputs, assembly.output, assembly.stats);
-    Ok(Engine::new(
-        builder,
-        layouts,
-        Mode::Threads(Box::new(threaded)),
-        assembly.dead_letters,
-        logs,
-        warnings,
-    ))
+    let mode = Mode::Threads(Box::new(threaded));
+    Ok(Engine::new(builder, layouts, mode, assembly.dead_letters, logs, warnings).tuned(tuned))
 }
 
 /// Which worker runs a stage: one for each context, in their order; behind them one for each worker of a pool, and one
@@ -159,6 +154,8 @@ pub(super) struct Assembly {
     pub(super) stats: Vec<StageStats>,
     pub(super) dead_letters: Vec<Receiver<DeadLetter>>,
     pub(super) outside: OutsideEnds,
+    /// The memory of the rings.
+    pub(super) rings: RingMemory,
 }
 
 impl Assembly {
@@ -174,6 +171,7 @@ impl Assembly {
         let outside = OutsideEnds::default();
         // One input needs no worker, and has no waker.
         let waker = |from| wakers.get(worker_of(&builder.plan, topology, from)).cloned().flatten();
+        let care = RingCare::new(&builder.low_jitter);
         let mergings = mergings(topology, order);
         let mut inputs: Vec<FanIn<Row>> = mergings.iter().map(|merging| FanIn::new(merging.order)).collect();
         let mut outputs: Vec<Vec<OutPort<Row>>> = (0..count).map(|_| Vec::new()).collect();
@@ -182,7 +180,8 @@ impl Assembly {
         for edge in &topology.edges {
             let is_unordered = matches!(edge.from, From::Stage(from) if mergings[from].is_unordered);
             let needs_progress = mergings[edge.to].needs_progress;
-            let (port, receiver) = ring_of(builder, topology, edge, &waker, needs_progress, is_unordered);
+            let (port, receiver) =
+                ring_of(builder, &care, topology, edge, &waker, needs_progress, is_unordered);
             let options =
                 LaneOptions { one_per_seq: edge.one_per_seq, lowest_rank: edge.lowest_rank, is_unordered };
             inputs[edge.to].add_lane(receiver, options);
@@ -201,6 +200,7 @@ impl Assembly {
         for (stage, spec) in topology.stages.iter().enumerate() {
             let capacity = builder.effective_capacity(spec.context);
             let (mut sender, mut receiver) = ring::bounded(capacity);
+            care.tend(&mut sender);
             sender.set_waker(None);
             receiver.set_waker(waker(From::Stage(stage)));
             let mut port = OutPort::new(format!("{} -> output", spec.name), sender);
@@ -215,7 +215,7 @@ impl Assembly {
         let mut stages: Vec<(usize, Box<dyn Stage>)> = Vec::new();
         let front = worker_of(&builder.plan, topology, From::Input);
         let inputs_of_engine =
-            enter(builder, router, order, &outside, (front, waker(From::Input)), &mut stages);
+            enter(builder, &care, router, order, &outside, (front, waker(From::Input)), &mut stages);
         let mut stats = Vec::new();
         let mut dead_letters = Vec::new();
         for (stage, (streams, (inputs, outputs))) in
@@ -257,13 +257,14 @@ impl Assembly {
         }
         let regroup = Regroup::new(&builder.plan, order);
         let output = Output::new(results, regroup, Arc::clone(layouts));
-        Self { stages, inputs: inputs_of_engine, output, stats, dead_letters, outside }
+        Self { stages, inputs: inputs_of_engine, output, stats, dead_letters, outside, rings: care.memory() }
     }
 }
 
 /// One ring between two stages, or from the input.
 fn ring_of(
     builder: &Builder,
+    care: &RingCare,
     topology: &Topology,
     edge: &EdgeSpec,
     waker: &impl Fn(From) -> Option<Waker>,
@@ -272,6 +273,7 @@ fn ring_of(
 ) -> (OutPort<Row>, Receiver<Row>) {
     let to = &topology.stages[edge.to];
     let (mut sender, mut receiver) = ring::bounded(builder.effective_capacity(to.context));
+    care.tend(&mut sender);
     sender.set_waker(waker(From::Stage(edge.to)));
     receiver.set_waker(waker(edge.from));
     let from = match edge.from {
@@ -298,6 +300,7 @@ fn ring_of(
 /// The engine's inputs: one that sends by itself, or several in front of a stage.
 fn enter(
     builder: &Builder,
+    care: &RingCare,
     router: Router,
     order: MergeOrder,
     outside: &OutsideEnds,
@@ -314,6 +317,7 @@ fn enter(
         builder.capacity.or(builder.plan.engine.capacity).unwrap_or(super::builder::DEFAULT_CAPACITY);
     let inputs = (0..builder.inputs).map(|number| {
         let (mut sender, receiver) = ring::bounded(capacity);
+        care.tend(&mut sender);
         sender.set_waker(waker.clone());
         merged.add_lane(receiver, LaneOptions { one_per_seq: true, ..LaneOptions::default() });
         let port = OutPort::new(format!("input {number} -> input"), sender);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::context::LiveClock;
-use crate::cores::PinPolicy;
+use crate::cores::{LowJitter, PinPolicy};
 use crate::flow::MergeOrder;
 use crate::idle::Idle;
 use crate::operators::Limits;
@@ -50,6 +50,7 @@ pub struct Builder {
     pub(super) idle: Option<Idle>,
     pub(super) capacity: Option<usize>,
     pub(super) pin: PinPolicy,
+    pub(super) low_jitter: LowJitter,
     pub(super) batch_limit: usize,
     pub(super) publish_every: usize,
     pub(super) results_limit: usize,
@@ -77,6 +78,7 @@ impl Builder {
             idle: None,
             capacity: None,
             pin: PinPolicy::BestEffort,
+            low_jitter: LowJitter::default(),
             batch_limit: DEFAULT_BATCH,
             publish_every: 1,
             results_limit: DEFAULT_RESULTS,
@@ -112,6 +114,26 @@ impl Builder {
     #[must_use]
     pub fn pin(mut self, pin: PinPolicy) -> Self {
         self.pin = pin;
+        self
+    }
+
+    /// What to ask the operating system for beside CPUs. Default: nothing. What it refuses is an error; what became
+    /// of it stands in the [`Stats`](super::Stats).
+    ///
+    /// ```
+    /// use varpin::cores::LowJitter;
+    /// use varpin::engine::{Engine, Program};
+    /// let program = Program::parse("context work\nstream S = R.context(work).emit(v: v)")?;
+    /// let mut low_jitter = LowJitter::default();
+    /// low_jitter.prefault_rings = true;
+    /// let mut engine = Engine::builder(&program).low_jitter(low_jitter).build()?;
+    /// let stats = engine.finish(|_| {})?;
+    /// assert_eq!(stats.low_jitter.prefaulted_bytes, stats.low_jitter.ring_bytes);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn low_jitter(mut self, low_jitter: LowJitter) -> Self {
+        self.low_jitter = low_jitter;
         self
     }
 

@@ -38,6 +38,7 @@ mod record;
 mod regroup;
 mod run;
 mod stats;
+mod tuning;
 
 pub use builder::Builder;
 pub use ends::{Input, InputError, Output};
@@ -48,3 +49,4 @@ pub use program::{Program, ProgramError};
 pub use record::{JsonLines, Record};
 pub use run::Engine;
 pub use stats::{ContextStats, DeadLetter, Stats, StreamCounts};
+pub use tuning::LowJitterStats;

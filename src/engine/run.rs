@@ -20,6 +20,7 @@ use super::log::LogRing;
 use super::program::Program;
 use super::record::{JsonLines, Layouts, Record};
 use super::stats::{ContextStats, DeadLetter, StageStats, Stats, StreamCounts, TakenCounts, by_stream};
+use super::tuning::{LowJitterStats, Tuned};
 
 /// How long [`Engine::finish`] waits for the threads to end.
 const FINISH_WITHIN: Duration = Duration::from_secs(60);
@@ -35,6 +36,7 @@ pub struct Engine {
     plan: Arc<Plan>,
     layouts: Arc<Layouts>,
     warnings: Vec<String>,
+    low_jitter: LowJitterStats,
     results_limit: usize,
     mode: Mode,
     /// From each stage: events on which its streams have failed.
@@ -230,6 +232,7 @@ impl Engine {
             plan: Arc::clone(&builder.plan),
             layouts,
             warnings,
+            low_jitter: LowJitterStats::default(),
             results_limit: builder.results_limit,
             mode,
             dead_letters,
@@ -237,6 +240,13 @@ impl Engine {
             taken: Arc::default(),
             ended: None,
         }
+    }
+
+    /// Notes what became of what the operating system was asked for.
+    pub(super) fn tuned(mut self, (low_jitter, warnings): Tuned) -> Self {
+        self.low_jitter = low_jitter;
+        self.warnings.extend(warnings);
+        self
     }
 
     /// A handle for the event type called `name`: one that a stream takes or an `event` statement declares.
@@ -521,12 +531,20 @@ impl Engine {
         };
         let mut counted = Stats { events, results, warnings: self.warnings.clone(), ..Stats::default() };
         counted.undelivered = report.undelivered.iter().map(|ring| (ring.ring.clone(), ring.items)).collect();
-        for ((context, idle, reason), (_, pin)) in idles.into_iter().zip(pins) {
+        counted.low_jitter = self.low_jitter.clone();
+        let threads = report.workers.iter().map(|worker| worker.thread);
+        for (((context, idle, reason), (_, pin)), thread) in idles.into_iter().zip(pins).zip(threads) {
             let cpu = match pin {
                 crate::cores::PinOutcome::Pinned(cpu) => Some(cpu),
                 _ => None,
             };
-            counted.contexts.push(ContextStats { context, cpu, idle: format!("{idle}: {reason}") });
+            counted.contexts.push(ContextStats {
+                context,
+                cpu,
+                idle: format!("{idle}: {reason}"),
+                realtime_priority: thread.realtime_priority,
+                timer_slack_ns: thread.timer_slack_ns,
+            });
         }
         let (taken_events, taken_results) = self.taken.read();
         counted.events += taken_events;
@@ -563,6 +581,7 @@ impl Engine {
 
     fn counted(&self) -> Stats {
         let mut stats = Stats { warnings: self.warnings.clone(), ..Stats::default() };
+        stats.low_jitter = self.low_jitter.clone();
         stats.log_lines_dropped = self.logs.iter().map(LogRing::dropped).sum();
         match &self.mode {
             Mode::Inline(inline) => {

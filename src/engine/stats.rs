@@ -12,6 +12,8 @@ use crate::operators::StreamStats;
 use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
 use crate::vpl::plan::{Plan, Strategy};
 
+use super::tuning::LowJitterStats;
+
 /// What a run has counted.
 #[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
@@ -30,6 +32,8 @@ pub struct Stats {
     pub streams: Vec<StreamCounts>,
     /// The contexts; empty where the program runs on the caller's thread.
     pub contexts: Vec<ContextStats>,
+    /// What became of what the operating system was asked for.
+    pub low_jitter: LowJitterStats,
     /// Rows left on rings, by ring; empty after a run that ended as it should.
     pub undelivered: Vec<(String, u64)>,
     /// What was asked for and could not be had, in words.
@@ -76,6 +80,10 @@ pub struct ContextStats {
     pub cpu: Option<usize>,
     /// How it waits, and why.
     pub idle: String,
+    /// The real-time priority of its thread, if it has one.
+    pub realtime_priority: Option<u8>,
+    /// How late a sleep of its thread may end, in nanoseconds, if that was set.
+    pub timer_slack_ns: Option<u64>,
 }
 
 /// An event on which a stream failed.

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
 
+use super::ring_care::RingMemory;
 use super::stage::Leftovers;
 use super::worker::{StageEnd, StageFailure};
-use crate::cores::PinOutcome;
+use crate::cores::{PinOutcome, ThreadTuning};
 use crate::idle::Idle;
 
 /// How a run went.
@@ -17,6 +18,18 @@ pub struct Report {
     pub workers: Vec<WorkerReport>,
     /// The rings on which something was undelivered, by name.
     pub undelivered: Vec<Undelivered>,
+    /// What the operating system was asked for, as far as it concerns the whole process.
+    pub low_jitter: LowJitterReport,
+}
+
+/// What became of a [`LowJitter`](crate::cores::LowJitter); what threads were given stands with each worker.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LowJitterReport {
+    /// How much memory of the process was locked when the run started; `None` where that was not asked for.
+    pub locked_bytes: Option<u64>,
+    /// The memory of the rings; `None` where nothing was asked for.
+    pub rings: Option<RingMemory>,
 }
 
 /// How a worker went.
@@ -31,6 +44,8 @@ pub struct WorkerReport {
     pub idle: Idle,
     /// Why like this.
     pub idle_reason: String,
+    /// What its thread was given of what was asked for.
+    pub thread: ThreadTuning,
     /// Its stages.
     pub stages: Vec<StageReport>,
 }

@@ -14,19 +14,27 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::graph::GraphError;
 use super::out_port::RingLeft;
-use super::report::{JoinError, Report, StageReport, WorkerReport, count_undelivered};
+use super::report::{JoinError, LowJitterReport, Report, StageReport, WorkerReport, count_undelivered};
+use super::ring_care::RingMemory;
 use super::stage::Leftovers;
 use super::worker::{Pulse, StageEnd, Worker, work};
-use crate::cores::{PinError, PinOutcome, PinPolicy, pin_current};
+use crate::cores::{
+    CpuSet, LowJitter, LowJitterError, PinError, PinOutcome, PinPolicy, RealtimeCase, ThreadTuning,
+    allowed_cpus, isolated_cpus, pin_current,
+};
 use crate::idle::{Idle, Parker, Waker};
-use crate::sync::{Arc, AtomicBool, AtomicU8, Mutex, MutexGuard, Ordering, spawn_named, yield_now};
+use crate::sync::{Arc, AtomicBool, AtomicU8, Mutex, MutexGuard, Ordering, sleep, spawn_named, yield_now};
 
 /// How long [`Running::join`] waits, after it gave a run up at its deadline, for duty cycles that are under way.
 pub const GRACE: Duration = Duration::from_millis(200);
+
+/// How long a real-time thread sleeps before it looks again whether the run has started.
+const START_POLL: Duration = Duration::from_micros(100);
 
 /// How far a run has come; see the top of this file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +48,7 @@ pub(super) enum Phase {
 /// What a run's workers and its holder share.
 pub(super) struct Control {
     phase: AtomicU8,
-    /// False until every worker is pinned.
+    /// False until every worker is settled: pinned, and given what else was asked for.
     started: AtomicBool,
     /// Who may sleep and has to see the phase change.
     sleepers: Vec<Waker>,
@@ -79,10 +87,37 @@ struct Desk {
     idle: Idle,
     idle_reason: String,
     pulse: Pulse,
-    pinned: Mutex<Option<Result<PinOutcome, PinError>>>,
+    settled: Mutex<Option<Result<Settled, StartError>>>,
     outcome: Mutex<Option<Outcome>>,
     /// Set after `outcome`.
     finished: AtomicBool,
+}
+
+/// Where a worker runs, and with what.
+#[derive(Clone)]
+struct Settled {
+    pin: PinOutcome,
+    thread: ThreadTuning,
+}
+
+impl Settled {
+    const NOWHERE: Self = Self {
+        pin: PinOutcome::NotAsked,
+        thread: ThreadTuning { realtime_priority: None, timer_slack_ns: None },
+    };
+
+    /// Settles the current thread.
+    fn here(
+        role: &str,
+        cpu: Option<usize>,
+        policy: PinPolicy,
+        low_jitter: &LowJitter,
+    ) -> Result<Self, StartError> {
+        let pin = pin_current(role, cpu, policy).map_err(StartError::Pin)?;
+        let is_pinned = matches!(pin, PinOutcome::Pinned(_));
+        let thread = low_jitter.apply_to_thread(role, is_pinned).map_err(StartError::LowJitter)?;
+        Ok(Self { pin, thread })
+    }
 }
 
 /// What a worker hands over when it ends.
@@ -92,6 +127,14 @@ struct Outcome {
 }
 
 impl Desk {
+    /// Where its worker runs; nowhere, as long as that is not settled.
+    fn settled(&self) -> Settled {
+        match &*lock(&self.settled) {
+            Some(Ok(settled)) => settled.clone(),
+            Some(Err(_)) | None => Settled::NOWHERE,
+        }
+    }
+
     fn is_finished(&self) -> bool {
         // Acquire: pairs with the Release in `Leave`, so that the outcome is there.
         self.finished.load(Ordering::Acquire)
@@ -125,6 +168,8 @@ pub enum StartError {
     Graph(GraphError),
     /// A worker couldn't be pinned, and the policy is [`PinPolicy::Strict`].
     Pin(PinError),
+    /// The operating system was asked for something that it refuses, or that must not be had here.
+    LowJitter(LowJitterError),
     /// A thread couldn't be started.
     Thread {
         /// The worker.
@@ -139,6 +184,7 @@ impl fmt::Display for StartError {
         match self {
             Self::Graph(error) => error.fmt(f),
             Self::Pin(error) => error.fmt(f),
+            Self::LowJitter(error) => error.fmt(f),
             Self::Thread { worker, error } => write!(f, "cannot start the thread of {worker}: {error}"),
         }
     }
@@ -169,25 +215,55 @@ impl Error for StartError {}
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn start(workers: Vec<Worker>, pin: PinPolicy) -> Result<Running, StartError> {
+    start_with(workers, pin, &LowJitter::default())
+}
+
+/// [`start`], with more that the operating system is asked for. What it refuses is an error: nothing runs then without
+/// what was asked for.
+pub fn start_with(
+    workers: Vec<Worker>,
+    pin: PinPolicy,
+    low_jitter: &LowJitter,
+) -> Result<Running, StartError> {
+    check_realtime(&workers, pin, low_jitter).map_err(StartError::LowJitter)?;
+    // Before the threads start, so that their stacks are locked, too.
+    let locked_bytes = low_jitter.apply_to_process().map_err(StartError::LowJitter)?;
     let parker = Parker::new();
     let control = Arc::new(Control {
         phase: AtomicU8::new(Phase::Running as u8),
         started: AtomicBool::new(false),
         sleepers: workers.iter().filter_map(Worker::waker).collect(),
     });
-    let mut running =
-        Running { control, desks: Vec::new(), parker, outside: OutsideEnds::new(), joined: false };
+    let mut running = Running {
+        control,
+        desks: Vec::new(),
+        parker,
+        outside: OutsideEnds::new(),
+        low_jitter: LowJitterReport { locked_bytes, rings: None },
+        joined: false,
+    };
     for worker in workers {
         let name = worker.name.clone();
-        if let Err(error) = running.spawn(worker, pin) {
+        if let Err(error) = running.spawn(worker, pin, *low_jitter) {
             // Dropping `running` gives the others up before their first step.
             return Err(StartError::Thread { worker: name, error });
         }
     }
-    running.await_pinned()?;
+    running.await_settled()?;
     // Release: pairs with the Acquire in `spawn`, though the threads have nothing to see but the flag.
     running.control.started.store(true, Ordering::Release);
     Ok(running)
+}
+
+/// Whether the workers may have the real-time priority that is asked for.
+fn check_realtime(workers: &[Worker], pin: PinPolicy, low_jitter: &LowJitter) -> Result<(), LowJitterError> {
+    let Some(realtime) = low_jitter.realtime else { return Ok(()) };
+    let cpu = |worker: &Worker| worker.cpu.filter(|_| pin != PinPolicy::Off);
+    let placed: Vec<(&str, Option<usize>)> =
+        workers.iter().map(|worker| (worker.name.as_str(), cpu(worker))).collect();
+    let isolated = isolated_cpus(Path::new("/"));
+    let allowed = allowed_cpus().unwrap_or_else(|_| CpuSet::default());
+    realtime.check(&RealtimeCase { workers: &placed, isolated: &isolated, allowed: &allowed })
 }
 
 /// Workers that run.
@@ -197,6 +273,7 @@ pub struct Running {
     desks: Vec<Arc<Desk>>,
     parker: Parker,
     outside: OutsideEnds,
+    low_jitter: LowJitterReport,
     joined: bool,
 }
 
@@ -222,7 +299,7 @@ impl OutsideEnds {
 }
 
 impl Running {
-    fn spawn(&mut self, worker: Worker, pin: PinPolicy) -> io::Result<()> {
+    fn spawn(&mut self, worker: Worker, pin: PinPolicy, low_jitter: LowJitter) -> io::Result<()> {
         let Worker { name, cpu, mut idle, idle_reason, mut slots } = worker;
         let desk = Arc::new(Desk {
             name: name.clone(),
@@ -230,7 +307,7 @@ impl Running {
             idle: idle.strategy(),
             idle_reason,
             pulse: Pulse::new(),
-            pinned: Mutex::new(None),
+            settled: Mutex::new(None),
             outcome: Mutex::new(None),
             finished: AtomicBool::new(false),
         });
@@ -239,10 +316,11 @@ impl Running {
         // The handle is not kept: the desk tells when the worker has finished, and a stuck one must be left alone.
         spawn_named(&name, move || {
             let desk = &leave.desk;
-            *lock(&desk.pinned) = Some(pin_current(&desk.name, cpu, pin));
+            *lock(&desk.settled) = Some(Settled::here(&desk.name, cpu, pin, &low_jitter));
             // Acquire: pairs with the Release in `start`.
             while !control.started.load(Ordering::Acquire) && control.phase() != Phase::GivenUp {
-                yield_now();
+                // To yield to lesser threads would not let them run.
+                if low_jitter.realtime.is_some() { sleep(START_POLL) } else { yield_now() }
             }
             let mut leftovers = Leftovers::new();
             work(&mut slots, &mut idle, &control, &desk.pulse, &mut leftovers);
@@ -263,15 +341,27 @@ impl Running {
         self
     }
 
-    /// Waits until every worker has tried to be pinned.
-    fn await_pinned(&self) -> Result<(), StartError> {
+    /// Tells of the memory of the rings between the workers, too.
+    #[must_use]
+    pub fn with_ring_memory(mut self, rings: RingMemory) -> Self {
+        self.low_jitter.rings = Some(rings);
+        self
+    }
+
+    /// Waits until every worker is settled.
+    fn await_settled(&self) -> Result<(), StartError> {
         for desk in &self.desks {
             loop {
-                match &*lock(&desk.pinned) {
-                    Some(Ok(_)) => break,
-                    Some(Err(error)) => return Err(StartError::Pin(error.clone())),
+                let mut settled = lock(&desk.settled);
+                match settled.take() {
+                    Some(Ok(here)) => {
+                        *settled = Some(Ok(here));
+                        break;
+                    }
+                    Some(Err(error)) => return Err(error),
                     None => {}
                 }
+                drop(settled);
                 yield_now();
             }
         }
@@ -290,11 +380,12 @@ impl Running {
 
     /// How pinning went, per worker by name.
     pub fn pins(&self) -> Vec<(String, PinOutcome)> {
-        let pin = |desk: &Arc<Desk>| {
-            let outcome = lock(&desk.pinned).clone();
-            (desk.name.clone(), outcome.and_then(Result::ok).unwrap_or(PinOutcome::NotAsked))
-        };
-        self.desks.iter().map(pin).collect()
+        self.desks.iter().map(|desk| (desk.name.clone(), desk.settled().pin)).collect()
+    }
+
+    /// What became of what the operating system was asked for, as far as it concerns the whole process.
+    pub fn low_jitter(&self) -> &LowJitterReport {
+        &self.low_jitter
     }
 
     /// How each worker waits, and why like this; per worker by name.
@@ -355,17 +446,18 @@ impl Running {
                     }
                     None => stuck_stages(desk),
                 };
-                let pin = lock(&desk.pinned).clone().and_then(Result::ok).unwrap_or(PinOutcome::NotAsked);
+                let Settled { pin, thread } = desk.settled();
                 WorkerReport {
                     name: desk.name.clone(),
                     pin,
+                    thread,
                     idle: desk.idle,
                     idle_reason: desk.idle_reason.clone(),
                     stages,
                 }
             })
             .collect();
-        Report { workers, undelivered: count_undelivered(&leftovers) }
+        Report { workers, undelivered: count_undelivered(&leftovers), low_jitter: self.low_jitter.clone() }
     }
 }
 

@@ -81,6 +81,14 @@ pub(super) fn severe(cpus: CpuSet) -> Vec<Finding> {
     findings
 }
 
+/// Says what the kernel takes from threads with a real-time priority.
+pub(super) fn warn_of_throttling() {
+    let finding = checks::scheduling::rt_throttling(&Look::new(&Tree::here(), None));
+    if finding.severity <= Severity::Note {
+        messages::warning(format_args!("{}: {} (varpin doctor says more)", finding.id, finding.found));
+    }
+}
+
 impl Examination {
     fn count(&self, severity: Severity) -> usize {
         self.findings.iter().filter(|finding| finding.severity == severity).count()

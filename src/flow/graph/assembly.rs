@@ -7,6 +7,7 @@ use super::super::fan_in::{FanIn, LaneOptions};
 use super::super::item::Envelope;
 use super::super::order::MergeOrder;
 use super::super::out_port::OutPort;
+use super::super::ring_care::{RingCare, RingMemory};
 use super::super::runtime::{self, Running, StartError};
 use super::super::stage::Stage;
 use super::super::worker::{Slot, Worker};
@@ -26,6 +27,7 @@ pub(super) struct Assembly {
     capacity: usize,
     pending_limit: usize,
     pub(super) batch_limit: usize,
+    care: RingCare,
     /// For each node, whether it waits for progress or passes it on to one that does.
     needs_progress: Vec<bool>,
     /// For each node, what wakes its worker.
@@ -34,7 +36,8 @@ pub(super) struct Assembly {
 
 impl Assembly {
     fn new(graph: &Graph, wakers: Vec<Option<Waker>>) -> Self {
-        let Settings { order, capacity, pending_limit, batch_limit, .. } = graph.settings;
+        let Settings { order, capacity, pending_limit, batch_limit, low_jitter, .. } = graph.settings;
+        let care = RingCare::new(&low_jitter);
         let mut needs_progress = vec![false; graph.nodes.len()];
         if order == MergeOrder::Deterministic {
             for (node, description) in graph.nodes.iter().enumerate().rev() {
@@ -44,7 +47,7 @@ impl Assembly {
                 }
             }
         }
-        Self { order, capacity, pending_limit, batch_limit, needs_progress, wakers }
+        Self { order, capacity, pending_limit, batch_limit, care, needs_progress, wakers }
     }
 
     /// Makes the rings from `sources` to a node: their writing ends go to the outlets of the sources, their reading
@@ -59,6 +62,7 @@ impl Assembly {
         let mut input_lanes = Vec::new();
         for source in sources {
             let (mut sender, mut receiver) = ring::bounded(self.capacity);
+            self.care.tend(&mut sender);
             sender.set_waker(self.wakers[node].clone());
             receiver.set_waker(self.wakers[source.node].clone());
             let mut port =
@@ -122,19 +126,19 @@ fn check(graph: &Graph) -> Result<(), GraphError> {
     if problems.is_empty() { Ok(()) } else { Err(GraphError { problems }) }
 }
 
-/// Builds every stage; one entry per node, in topological order.
-fn build(graph: Graph, wakers: Vec<Option<Waker>>) -> Vec<Option<Box<dyn Stage>>> {
+/// Builds every stage; one entry per node, in topological order. And the memory of the rings between them.
+fn build(graph: Graph, wakers: Vec<Option<Waker>>) -> (Vec<Option<Box<dyn Stage>>>, RingMemory) {
     let assembly = Assembly::new(&graph, wakers);
     let mut stages: Vec<_> = graph.nodes.into_iter().rev().map(|node| (node.build)(&assembly)).collect();
     stages.reverse();
-    stages
+    (stages, assembly.care.memory())
 }
 
 pub(super) fn stepper(graph: Graph) -> Result<Stepper, GraphError> {
     check(&graph)?;
     let outside = graph.outside.clone();
     let wakers = vec![None; graph.nodes.len()];
-    let slots = build(graph, wakers).into_iter().flatten().map(Slot::new).collect();
+    let slots = build(graph, wakers).0.into_iter().flatten().map(Slot::new).collect();
     Ok(Stepper::new(slots, outside))
 }
 
@@ -144,13 +148,18 @@ pub(super) fn start(graph: Graph) -> Result<Running, StartError> {
     let waker = |worker: &Option<usize>| worker.and_then(|index: usize| workers[index].waker());
     let wakers = crew.iter().map(waker).collect();
     let outside = graph.outside.clone();
-    let pin = graph.settings.pin;
-    for (stage, worker) in build(graph, wakers).into_iter().zip(crew) {
+    let Settings { pin, low_jitter, .. } = graph.settings;
+    let (stages, memory) = build(graph, wakers);
+    for (stage, worker) in stages.into_iter().zip(crew) {
         if let (Some(stage), Some(worker)) = (stage, worker) {
             workers[worker].add_boxed(stage);
         }
     }
-    Ok(runtime::start(workers, pin)?.with_outside_ends(outside))
+    let mut running = runtime::start_with(workers, pin, &low_jitter)?.with_outside_ends(outside);
+    if !low_jitter.is_off() {
+        running = running.with_ring_memory(memory);
+    }
+    Ok(running)
 }
 
 /// The workers, without stages yet, and for each node the number of its worker (ends have none).

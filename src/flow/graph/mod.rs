@@ -21,7 +21,7 @@ use super::out_port::{OutPort, PENDING_LIMIT, Ports};
 use super::partition::way_of;
 use super::runtime::{OutsideEnds, Running, StartError};
 use super::stage::Stage;
-use crate::cores::PinPolicy;
+use crate::cores::{LowJitter, PinPolicy};
 use crate::idle::Idle;
 use crate::ring;
 use assembly::Assembly;
@@ -92,6 +92,7 @@ struct Settings {
     pending_limit: usize,
     idle: Idle,
     pin: PinPolicy,
+    low_jitter: LowJitter,
     /// Worker, CPU.
     cpus: Vec<(String, usize)>,
     /// Worker, stages.
@@ -154,6 +155,7 @@ impl Graph {
                 pending_limit: PENDING_LIMIT,
                 idle: Idle::default(),
                 pin: PinPolicy::default(),
+                low_jitter: LowJitter::default(),
                 cpus: Vec::new(),
                 fused: Vec::new(),
             },
@@ -202,6 +204,13 @@ impl Graph {
     #[must_use]
     pub fn pin_policy(mut self, policy: PinPolicy) -> Self {
         self.settings.pin = policy;
+        self
+    }
+
+    /// What to ask the operating system for beside CPUs: nothing, unless told otherwise.
+    #[must_use]
+    pub fn low_jitter(mut self, low_jitter: LowJitter) -> Self {
+        self.settings.low_jitter = low_jitter;
         self
     }
 

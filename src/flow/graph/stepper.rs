@@ -3,11 +3,13 @@
 
 use std::fmt;
 
-use super::super::report::{JoinError, Report, StageReport, WorkerReport, count_undelivered};
+use super::super::report::{
+    JoinError, LowJitterReport, Report, StageReport, WorkerReport, count_undelivered,
+};
 use super::super::runtime::OutsideEnds;
 use super::super::stage::Leftovers;
 use super::super::worker::{Slot, StageEnd};
-use crate::cores::PinOutcome;
+use crate::cores::{PinOutcome, ThreadTuning};
 use crate::idle::Idle;
 
 /// The stages of a graph, in topological order, to be stepped by hand. A stage that panics takes the panic to whoever
@@ -60,6 +62,7 @@ impl Stepper {
         }
         let stage = |slot: Slot| StageReport { name: slot.name, end: slot.end.unwrap_or(StageEnd::GivenUp) };
         let worker = WorkerReport {
+            thread: ThreadTuning::default(),
             name: "stepped by hand".to_owned(),
             pin: PinOutcome::NotAsked,
             idle: Idle::Spin,
@@ -67,7 +70,12 @@ impl Stepper {
             stages: self.slots.into_iter().map(stage).collect(),
         };
         self.leftovers.append(self.outside.take());
-        Report { workers: vec![worker], undelivered: count_undelivered(&self.leftovers) }.into_result()
+        Report {
+            workers: vec![worker],
+            undelivered: count_undelivered(&self.leftovers),
+            low_jitter: LowJitterReport::default(),
+        }
+        .into_result()
     }
 }
 
