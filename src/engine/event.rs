@@ -149,6 +149,13 @@ impl Event {
         Ok(())
     }
 
+    /// Makes it an event of the same type without values, at another time. With
+    /// [`Engine::feed_ref`](super::Engine::feed_ref) one event can so be filled and fed again and again.
+    #[inline]
+    pub fn reset(&mut self, time_ns: i64) {
+        self.row.reset(self.row.type_id(), time_ns, self.row.len());
+    }
+
     /// Event time in nanoseconds since the epoch.
     pub fn time_ns(&self) -> i64 {
         self.row.time_ns()

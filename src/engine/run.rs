@@ -281,6 +281,33 @@ impl Engine {
         self.feed_row(&mut event.row, sink)
     }
 
+    /// [`feed`](Self::feed) for an event that stays the caller's: nothing of it is moved, so this is the fastest way
+    /// in. An event that is filled again for the next ([`Event::reset`]) needs no other memory.
+    ///
+    /// ```
+    /// use varpin::engine::{Engine, Program};
+    ///
+    /// let program = Program::parse("stream Hot = Reading.where(celsius > 30.0).emit(celsius: celsius)")?;
+    /// let mut engine = Engine::builder(&program).build()?;
+    /// let reading = engine.event_type("Reading")?;
+    /// let celsius = reading.field("celsius")?;
+    ///
+    /// let mut event = reading.event(0);
+    /// let mut hot = 0;
+    /// for (second, measured) in [29.0, 31.0, 33.5].into_iter().enumerate() {
+    ///     event.reset(second as i64 * 1_000_000_000);
+    ///     event.set(&celsius, measured)?;
+    ///     engine.feed_ref(&mut event, |_| hot += 1)?;
+    /// }
+    /// engine.finish(|_| hot += 1)?;
+    /// assert_eq!(hot, 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline]
+    pub fn feed_ref(&mut self, event: &mut Event, sink: impl FnMut(Record<'_>)) -> Result<(), EngineError> {
+        self.feed_row(&mut event.row, sink)
+    }
+
     /// [`feed`](Self::feed) for a row that a reader of [`format`](crate::format) has filled.
     #[inline]
     pub fn feed_row(&mut self, row: &mut Row, mut sink: impl FnMut(Record<'_>)) -> Result<(), EngineError> {

@@ -67,6 +67,8 @@ impl Place<'_> {
 /// The chain of a stream.
 #[derive(Debug)]
 pub(super) struct Chain {
+    /// The filters in front of everything else: most rows end at one of them.
+    front: Vec<Filter>,
     ops: Vec<RowOp>,
     pub(super) partitioned: bool,
     /// Whether rows that leave it are made by it; else they are those that came in.
@@ -75,10 +77,15 @@ pub(super) struct Chain {
 
 impl Chain {
     pub(super) fn compile(place: &Place<'_>, compiler: &Compiler<'_>) -> Result<Self, CompileError> {
-        let mut chain = Self { ops: Vec::new(), partitioned: place.keyed, makes_rows: false };
+        let mut chain =
+            Self { front: Vec::new(), ops: Vec::new(), partitioned: place.keyed, makes_rows: false };
         let plans = &place.stream.before;
         for (at, plan) in plans.iter().enumerate() {
             let op = match plan {
+                OpPlan::Where(condition) if chain.ops.is_empty() => {
+                    chain.front.push(Filter::compile(condition, compiler)?);
+                    continue;
+                }
                 OpPlan::Where(condition) => RowOp::Filter(Filter::compile(condition, compiler)?),
                 OpPlan::Project { verb, fields, slots } => {
                     chain.makes_rows = true;
@@ -115,20 +122,24 @@ impl Chain {
         Ok(chain)
     }
 
-    /// Sends `row` through all operators.
+    /// Whether `row` passes the filters in front.
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // a call would take longer than the answer
+    pub(super) fn lets_in(&self, row: &Row, env: &mut Env) -> Result<bool, Failure> {
+        for filter in &self.front {
+            if !filter.keeps(row, env).map_err(|fault| fault.at("where"))? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Sends a row that was [let in](Self::lets_in) through the other operators.
     #[inline]
     pub(super) fn run(&mut self, row: &Row, env: &mut Env, next: &mut impl Next) -> Result<(), Failure> {
-        // Most rows end at a filter in front, so those are asked without a call.
-        let mut passed = 0;
-        while let Some(RowOp::Filter(filter)) = self.ops.get(passed) {
-            if !filter.keeps(row, env).map_err(|fault| fault.at("where"))? {
-                return Ok(());
-            }
-            passed += 1;
-        }
-        match &mut self.ops[passed..] {
+        match &mut self.ops[..] {
             [] => next.take(row, env),
-            rest => run(rest, row, env, next),
+            ops => run(ops, row, env, next),
         }
     }
 

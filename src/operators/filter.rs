@@ -19,7 +19,8 @@ impl Filter {
     }
 
     /// Whether `row` stays.
-    #[inline]
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // a call would take longer than the answer
     pub(super) fn keeps(&self, row: &Row, env: &mut Env) -> Result<bool, Fault> {
         self.condition.passes(row, env)
     }

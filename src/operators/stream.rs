@@ -64,6 +64,8 @@ pub struct StreamRuntime {
     out_of_order_ns: i64,
     /// Whether anything depends on the watermark.
     timed: bool,
+    /// Whether it takes every row as it is, and keeps no time.
+    plain: bool,
     largest_ns: i64,
     watermark_ns: i64,
     mark: Mark,
@@ -149,9 +151,12 @@ impl StreamRuntime {
             Source::Sequence(sequence) => sequence.is_timed(),
         };
         let timed = source_is_timed || whole.has_timed_window();
+        let plain = !timed
+            && matches!(&source, Source::Inputs(inputs) if inputs.iter().all(Input::takes_all_as_they_are));
         Ok(Self {
             name,
             part,
+            plain,
             source,
             chain,
             windows,
@@ -206,6 +211,39 @@ impl StreamRuntime {
         out: &mut impl Emit,
     ) -> Result<(), OperatorError> {
         self.events_in += 1;
+        if !self.plain {
+            return self.on_row_at_source(input, row, env, out);
+        }
+        // Most rows end at a filter, so those are asked here, before anything else is made ready.
+        match self.chain.lets_in(row, env) {
+            Ok(false) => Ok(()),
+            Ok(true) => self.on_row_let_in(input, row, env, out),
+            Err(failure) => self.again(failure, input, row, env, out),
+        }
+    }
+
+    #[inline(never)]
+    fn on_row_let_in(
+        &mut self,
+        input: usize,
+        row: &Row,
+        env: &mut Env,
+        out: &mut impl Emit,
+    ) -> Result<(), OperatorError> {
+        match self.split(out).1.run_let_in(row, env) {
+            Ok(()) => Ok(()),
+            Err(failure) => self.again(failure, input, row, env, out),
+        }
+    }
+
+    #[inline(never)]
+    fn on_row_at_source(
+        &mut self,
+        input: usize,
+        row: &Row,
+        env: &mut Env,
+        out: &mut impl Emit,
+    ) -> Result<(), OperatorError> {
         let finds_time = self.timed && self.part != Part::Back;
         let moved = if finds_time { self.move_time(row.time_ns(), Cause::of(row), env, out) } else { Ok(()) };
         let taken = self.take(input, row, env, out);
@@ -440,6 +478,11 @@ impl Input {
         })
     }
 
+    /// Whether it takes every row, in the layout that it has.
+    fn takes_all_as_they_are(&self) -> bool {
+        self.filter.is_none() && self.remap.is_none()
+    }
+
     #[inline]
     fn accepts(&self, row: &Row, env: &mut Env) -> Result<bool, Failure> {
         match &self.filter {
@@ -459,6 +502,12 @@ impl<E: Emit> Through<'_, E> {
     /// Sends a row through.
     #[inline]
     pub(super) fn run(&mut self, row: &Row, env: &mut Env) -> Result<(), Failure> {
+        if self.chain.lets_in(row, env)? { self.run_let_in(row, env) } else { Ok(()) }
+    }
+
+    /// Sends a row through that was [let in](Chain::lets_in).
+    #[inline]
+    fn run_let_in(&mut self, row: &Row, env: &mut Env) -> Result<(), Failure> {
         self.chain.run(row, env, &mut self.end)
     }
 }

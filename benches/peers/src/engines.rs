@@ -1,9 +1,10 @@
 //! The same programs and events in varpin and in varpulis-runtime 0.11, in this process.
 //!
-//! On one thread: events are built in batches of [`BATCH`], outside the clock, and each batch is handed over by value, inside it. So
-//! both engines get events that are as fresh in the caches as those of a reader in front of them would be, and both pay for taking
-//! them apart. varpin: `Engine::feed`, which calls a closure with each result. Varpulis: `process_batch_sync` with its output
-//! discarded, the fastest way through it; it counts its results.
+//! On one thread: events are built in batches of [`BATCH`], outside the clock, and each batch is handed over inside it. So both engines
+//! get events that are as fresh in the caches as those of a reader in front of them would be. Each is fed by its fastest way in.
+//! varpin: `Engine::feed_ref`, which leaves the event with the caller and calls a closure with each result. Varpulis:
+//! `process_batch_sync`, which takes the events by value, with its output discarded; it counts its results. Its synchronous path
+//! gives no results of a join at all, so there it is `process_batch` on a runtime of the calling thread.
 //!
 //! In contexts: all events are built before the clock starts; it stops when the last result has arrived. varpin: `Engine::feed` from
 //! one thread, which takes the results too. Varpulis: `ContextOrchestrator::process` from one thread (a current-thread runtime), results
@@ -21,10 +22,15 @@ use varpulis_runtime::{ContextOrchestrator, Engine as Varpulis, Event as Varpuli
 use crate::hop::runtime;
 use crate::machine::on_cpu;
 use crate::programs::{
-    FILTER_EMIT, PARTITIONED, Program, Reading, THREE_CONTEXTS, THREE_STAGES, WHOLE, sensor_names,
+    ALL, FILTER_EMIT, FUNCTIONS, JOINED, PARTITIONED, Path, Program, SEQUENCE, SEQUENCE_BY_KEY,
+    THREE_CONTEXTS, THREE_STAGES, WHOLE,
 };
 use crate::report::{Outcome, Table};
+use crate::samples::{Kind, Scalar, names};
 
+/// Programs on one thread.
+const IN_PROCESS: [Program; 8] =
+    [FILTER_EMIT, PARTITIONED, THREE_STAGES, SEQUENCE, SEQUENCE_BY_KEY, ALL, JOINED, FUNCTIONS];
 pub const BATCH: usize = 1000;
 /// Of Varpulis's channels, unless something else is asked for.
 const VARPULIS_DEFAULT: usize = 1000;
@@ -32,7 +38,7 @@ const VARPULIS_DEFAULT: usize = 1000;
 const QUIET: Duration = Duration::from_millis(500);
 
 pub const VARPIN: &str = "varpin";
-pub const VARPULIS: &str = "varpulis 0.11, sync";
+pub const VARPULIS: &str = "varpulis 0.11, one thread";
 pub const VARPIN_CONTEXTS: &str = "varpin, published every 64";
 pub const VARPIN_AT_ONCE: &str = "varpin, published at once";
 pub const VARPULIS_CONTEXTS: &str = "varpulis 0.11, channels of 1000";
@@ -40,56 +46,66 @@ pub const VARPULIS_LOSSLESS: &str = "varpulis 0.11, channels for everything";
 
 /// Builds varpin's events.
 struct VarpinEvents {
-    reading: varpin::engine::EventType,
-    fields: [varpin::engine::Field; 3],
-    sensors: Vec<String>,
+    program: Program,
+    kinds: Vec<(varpin::engine::EventType, Vec<varpin::engine::Field>)>,
+    names: Vec<String>,
 }
 
 impl VarpinEvents {
-    fn new(engine: &varpin::engine::Engine) -> Result<Self, String> {
-        let reading = engine.event_type("SensorReading").map_err(|error| error.to_string())?;
-        let field = |name| reading.field(name).map_err(|error| error.to_string());
-        let fields = [field("sensor_id")?, field("temperature")?, field("zone")?];
-        Ok(Self { reading, fields, sensors: sensor_names() })
+    fn new(engine: &varpin::engine::Engine, program: Program) -> Result<Self, String> {
+        let kind = |kind: &Kind| {
+            let event_type = engine.event_type(kind.name)?;
+            let fields = kind.fields.iter().map(|field| event_type.field(field)).collect::<Result<_, _>>()?;
+            Ok::<_, varpin::engine::EventError>((event_type, fields))
+        };
+        let kinds = program.kinds.iter().map(kind).collect::<Result<_, _>>();
+        Ok(Self { program, kinds: kinds.map_err(|error| error.to_string())?, names: names() })
     }
 
     fn event(&self, number: usize) -> Result<varpin::engine::Event, String> {
-        let from = Reading::number(number);
-        let mut event = self.reading.event(from.time_ms * 1_000_000);
-        let [sensor, temperature, zone] = &self.fields;
-        event
-            .set(sensor, self.sensors[from.sensor].as_str())
-            .and_then(|()| event.set(temperature, from.temperature))
-            .and_then(|()| event.set(zone, from.zone))
-            .map_err(|error| error.to_string())?;
+        let sample = (self.program.sample)(number);
+        let (event_type, fields) = &self.kinds[sample.kind];
+        let mut event = event_type.event(sample.time_ms * 1_000_000);
+        for (field, value) in fields.iter().zip(sample.values) {
+            let set = match value {
+                Scalar::Name(name) => event.set(field, self.names[name].as_str()),
+                Scalar::Text(text) => event.set(field, text),
+                Scalar::Int(value) => event.set(field, value),
+                Scalar::Float(value) => event.set(field, value),
+            };
+            set.map_err(|error| error.to_string())?;
+        }
         Ok(event)
     }
 }
 
-/// Builds Varpulis's events; names are shared, as its own readers share them.
+/// Builds Varpulis's events; names of types and fields are shared, as its own readers share them.
 struct VarpulisEvents {
-    reading: Arc<str>,
-    fields: [Arc<str>; 3],
-    sensors: Vec<String>,
+    program: Program,
+    kinds: Vec<(Arc<str>, Vec<Arc<str>>)>,
+    names: Vec<String>,
 }
 
 impl VarpulisEvents {
-    fn new() -> Self {
-        Self {
-            reading: "SensorReading".into(),
-            fields: ["sensor_id", "temperature", "zone"].map(Arc::from),
-            sensors: sensor_names(),
-        }
+    fn new(program: Program) -> Self {
+        let kind = |kind: &Kind| (kind.name.into(), kind.fields.iter().map(|&field| field.into()).collect());
+        Self { program, kinds: program.kinds.iter().map(kind).collect(), names: names() }
     }
 
     fn event(&self, number: usize) -> VarpulisEvent {
-        let from = Reading::number(number);
-        let time = chrono::DateTime::from_timestamp_millis(from.time_ms).unwrap_or_default();
-        let [sensor, temperature, zone] = self.fields.each_ref().map(Arc::clone);
-        VarpulisEvent::with_capacity_at(Arc::clone(&self.reading), 3, time)
-            .with_field(sensor, self.sensors[from.sensor].as_str())
-            .with_field(temperature, from.temperature)
-            .with_field(zone, from.zone)
+        let sample = (self.program.sample)(number);
+        let (kind, fields) = &self.kinds[sample.kind];
+        let time = chrono::DateTime::from_timestamp_millis(sample.time_ms).unwrap_or_default();
+        let event = VarpulisEvent::with_capacity_at(Arc::clone(kind), fields.len(), time);
+        fields.iter().zip(sample.values).fold(event, |event, (field, value)| {
+            let field = Arc::clone(field);
+            match value {
+                Scalar::Name(name) => event.with_field(field, self.names[name].as_str()),
+                Scalar::Text(text) => event.with_field(field, text),
+                Scalar::Int(value) => event.with_field(field, value),
+                Scalar::Float(value) => event.with_field(field, value),
+            }
+        })
     }
 }
 
@@ -127,7 +143,7 @@ fn finished(thread: thread::JoinHandle<Result<Outcome, String>>) -> Result<Outco
 fn varpin_sync(program: Program, events: usize) -> Result<Outcome, String> {
     finished(on_cpu(0, move || {
         let mut engine = varpin_engine(program, 1)?;
-        let build = VarpinEvents::new(&engine)?;
+        let build = VarpinEvents::new(&engine, program)?;
         let (mut elapsed, mut results) = (Duration::ZERO, 0);
         let mut batch = Vec::with_capacity(BATCH);
         for first in (0..events).step_by(BATCH) {
@@ -135,14 +151,15 @@ fn varpin_sync(program: Program, events: usize) -> Result<Outcome, String> {
                 batch.push(build.event(number)?);
             }
             let started = Instant::now();
-            for event in batch.drain(..) {
-                let taken = engine.feed(event, |result| {
+            for event in &mut batch {
+                let taken = engine.feed_ref(event, |result| {
                     black_box(result);
                     results += 1;
                 });
                 taken.map_err(|error| error.to_string())?;
             }
             elapsed += started.elapsed();
+            batch.clear();
         }
         engine.finish(|_| results += 1).map_err(|error| error.to_string())?;
         let expected = program.results(events);
@@ -159,14 +176,19 @@ fn varpulis_sync(program: Program, events: usize) -> Result<Outcome, String> {
         let parsed = varpulis_program(program)?;
         let mut engine = Varpulis::builder().discard_output().build();
         engine.load(&parsed).map_err(|error| error.to_string())?;
-        let build = VarpulisEvents::new();
+        let build = VarpulisEvents::new(program);
+        let runtime = runtime();
         let mut elapsed = Duration::ZERO;
         for first in (0..events).step_by(BATCH) {
             let batch: Vec<VarpulisEvent> =
                 (first..first + BATCH).map(|number| build.event(number)).collect();
             let started = Instant::now();
-            engine.process_batch_sync(batch).map_err(|error| error.to_string())?;
+            let taken = match program.path {
+                Path::Sync => engine.process_batch_sync(batch),
+                Path::Async => runtime.block_on(engine.process_batch(batch)),
+            };
             elapsed += started.elapsed();
+            taken.map_err(|error| error.to_string())?;
         }
         let results = engine.metrics().output_events_emitted as usize;
         Ok(outcome(events, elapsed, results, program.results(events)))
@@ -177,7 +199,7 @@ fn varpin_contexts(program: Program, events: usize, publish_every: usize) -> Res
     // Not pinned: the engine's threads would inherit it.
     finished(thread::spawn(move || {
         let mut engine = varpin_engine(program, publish_every)?;
-        let build = VarpinEvents::new(&engine)?;
+        let build = VarpinEvents::new(&engine, program)?;
         let all = (0..events).map(|number| build.event(number)).collect::<Result<Vec<_>, _>>()?;
         let mut results = 0;
         let started = Instant::now();
@@ -203,7 +225,7 @@ fn varpulis_contexts(program: Program, events: usize, capacity: usize) -> Result
         // Room for all results, so that none is lost *behind* the contexts.
         let (output, mut taken) = mpsc::channel::<VarpulisEvent>(2 * events);
         let contexts = ContextOrchestrator::build(described.context_map(), &parsed, output, capacity)?;
-        let build = VarpulisEvents::new();
+        let build = VarpulisEvents::new(program);
         let all: Vec<SharedEvent> = (0..events).map(|number| Arc::new(build.event(number))).collect();
         let results = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&results);
@@ -244,14 +266,15 @@ fn varpulis_contexts(program: Program, events: usize, capacity: usize) -> Result
 pub fn table(quick: bool) -> Table {
     let events = if quick { WHOLE } else { 5 * WHOLE };
     let note = format!(
-        "{events} events of three fields a round, 1000 sensors. On one thread: events are built outside the clock, in batches of \
-         {BATCH}, and handed over by value inside it; varpin by `Engine::feed` with a closure that takes each result, Varpulis by \
-         `process_batch_sync` with its output discarded, the fastest way through it. In contexts: all events are built before the clock \
+        "{events} events of up to three fields a round, 1000 sensors, 100 users (so many runs of a sequence are open), 2000 events in the \
+         window of a join. On one thread: events are built outside the clock, in batches of {BATCH}, and handed over inside it; varpin by \
+         `Engine::feed_ref` with a closure that takes each result, Varpulis by `process_batch_sync` with its output discarded (joins by \
+         `process_batch`, because that path gives no results of them). Both owe the same number of results, and it is counted. In contexts: all events are built before the clock \
          starts, and it stops at the last result; both are fed by one thread; the results are taken by the same thread (varpin) or \
          another (Varpulis). Threads of contexts are not pinned."
     );
     let mut table = Table::new("Programs in process", note, &["events/s"]);
-    for program in [FILTER_EMIT, PARTITIONED, THREE_STAGES] {
+    for program in IN_PROCESS {
         table.add(program.name, VARPIN, move || varpin_sync(program, events));
         table.add(program.name, VARPULIS, move || varpulis_sync(program, events));
     }

@@ -13,6 +13,7 @@ mod machine;
 mod process;
 mod programs;
 mod report;
+mod samples;
 mod throughput;
 
 use std::fmt::Write as _;
@@ -146,7 +147,15 @@ impl Findings {
                     Target::at_least(format!("{}, varpin / varpulis", program.name), bound, found)
                 };
                 targets.push(sync(programs::FILTER_EMIT, 15.0));
-                targets.push(sync(programs::PARTITIONED, 10.0));
+                let tenfold = [
+                    programs::PARTITIONED,
+                    programs::SEQUENCE,
+                    programs::SEQUENCE_BY_KEY,
+                    programs::ALL,
+                    programs::JOINED,
+                    programs::FUNCTIONS,
+                ];
+                targets.extend(tenfold.map(|program| sync(program, 10.0)));
                 for peer in [engines::VARPULIS_CONTEXTS, engines::VARPULIS_LOSSLESS] {
                     let program = programs::THREE_CONTEXTS.name;
                     let found = table.ratio(program, engines::VARPIN_CONTEXTS, peer, 0);

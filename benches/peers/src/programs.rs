@@ -1,13 +1,14 @@
-//! The programs that both engines run, and the readings that they are fed.
+//! The programs that both engines run, with the events that they are fed and how many results are due.
 //!
-//! Readings are chosen so that no count window is left half full: Varpulis loses such windows, and the counts of results could
-//! not be compared.
+//! Events are chosen so that both engines owe the same number of results, although they do not agree on everything: no
+//! count window is left half full (Varpulis loses those), each run of a sequence is completed (Varpulis takes `within` by
+//! the clock on the wall), an `all` takes six events (at most twenty there), an event of a join meets one other (Varpulis
+//! joins the newest one only).
 
-/// Sensors, which are the keys.
-pub const SENSORS: usize = 1000;
-/// Events come in rounds of one reading of each sensor; a number of events that fills all windows is a multiple of this.
-pub const WHOLE: usize = SENSORS * 200;
-const ZONES: [&str; 4] = ["north", "east", "south", "west"];
+use crate::samples::{
+    Kind, ORDERS, PAID_AFTER, READINGS, SENSORS, SESSIONS, Sample, USERS, offset, order, reading, risk,
+    session,
+};
 
 const SENSOR_READING: &str = "
 event SensorReading:
@@ -66,24 +67,170 @@ stream Alert = Summary
     .emit(sensor_id: sensor_id, mean: mean)
 ";
 
-/// A program on one thread, and how many results so many events give.
+const SESSION_EVENTS: &str = "
+event Login:
+    user: str
+    country: str
+event Transfer:
+    user: str
+    amount: float
+event Logout:
+    user: str
+";
+
+const TWO_STEPS: &str = "
+stream Risky = Login as login
+    -> Transfer where user == login.user and amount > 500.0 as transfer
+    .within(1h)
+    .emit(user: login.user, country: login.country, amount: transfer.amount)
+";
+
+const TWO_STEPS_BY_KEY: &str = "
+stream Risky = Login as login
+    -> Transfer where amount > 500.0 as transfer
+    .within(1h)
+    .partition_by(user)
+    .emit(user: login.user, country: login.country, amount: transfer.amount)
+";
+
+const KLEENE: &str = "
+stream Visits = Login as login
+    -> all Transfer as moves
+    -> Logout as logout
+    .within(1h)
+    .partition_by(user)
+    .longest()
+    .emit(user: login.user, moves: count(moves), total: sum(moves.amount))
+";
+
+const JOIN: &str = "
+event Order:
+    id: int
+    customer: str
+    amount: float
+event Payment:
+    id: int
+    method: str
+stream Paid = join(Order, Payment)
+    .on(Order.id == Payment.id)
+    .window(2s)
+    .emit(id: Order.id, customer: Order.customer, amount: Order.amount, method: Payment.method)
+";
+
+/// Eight steps of arithmetic an event; one event in ten is told.
+const FUNCTION: &str = "
+fn smoothed(value: float, steps: int) -> float:
+    var level = value
+    for step in 0..steps:
+        level := level * 0.75 + value * 0.25 + step
+    return level
+
+fn assess(sensor: str, value: float):
+    let level = smoothed(value, 8)
+    let rest = abs(level - value)
+    if level > 107.5 and rest < 50.0:
+        emit Alarm(sensor: sensor, level: level)
+
+stream Alarms = SensorReading
+    .process(assess(sensor_id, temperature))
+";
+
+/// How Varpulis takes the events of a program.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Path {
+    /// `process_batch_sync`.
+    Sync,
+    /// `process_batch` on a runtime of the caller's thread: the synchronous path does not run joins at all.
+    Async,
+}
+
+/// A program, what it is fed, and how many results so many events give.
 #[derive(Clone, Copy)]
 pub struct Program {
     pub name: &'static str,
-    streams: &'static str,
+    /// Declarations of the events, then the streams.
+    text: [&'static str; 2],
+    pub kinds: &'static [Kind],
+    pub sample: fn(usize) -> Sample,
+    pub path: Path,
+    /// A number of events that leaves nothing half done is a multiple of this.
+    whole: usize,
     results: fn(usize) -> usize,
 }
 
-pub const FILTER_EMIT: Program =
-    Program { name: "filter+emit", streams: FILTER, results: |events| events / 10 };
-pub const PARTITIONED: Program =
-    Program { name: "partitioned count windows", streams: WINDOWS, results: |events| events / 100 };
-pub const THREE_STAGES: Program =
-    Program { name: "three stages, one thread", streams: PIPELINE, results: pipeline_results };
+/// Events come in rounds of one reading of each sensor; this many fill all windows.
+pub const WHOLE: usize = SENSORS * 200;
+
+const OF_READINGS: Program = Program {
+    name: "",
+    text: [SENSOR_READING, ""],
+    kinds: READINGS,
+    sample: reading,
+    path: Path::Sync,
+    whole: WHOLE,
+    results: |_| 0,
+};
+
+const OF_SESSIONS: Program =
+    Program { text: [SESSION_EVENTS, ""], kinds: SESSIONS, sample: risk, whole: USERS * 8, ..OF_READINGS };
+
+pub const FILTER_EMIT: Program = Program {
+    name: "filter+emit",
+    text: [SENSOR_READING, FILTER],
+    results: |events| events / 10,
+    ..OF_READINGS
+};
+pub const PARTITIONED: Program = Program {
+    name: "partitioned count windows",
+    text: [SENSOR_READING, WINDOWS],
+    results: |events| events / 100,
+    ..OF_READINGS
+};
+pub const THREE_STAGES: Program = Program {
+    name: "three stages, one thread",
+    text: [SENSOR_READING, PIPELINE],
+    results: pipeline_results,
+    ..OF_READINGS
+};
 pub const THREE_CONTEXTS: Program = Program {
     name: "three stages in three contexts",
-    streams: PIPELINE_IN_CONTEXTS,
+    text: [SENSOR_READING, PIPELINE_IN_CONTEXTS],
     results: pipeline_results,
+    ..OF_READINGS
+};
+pub const SEQUENCE: Program = Program {
+    name: "sequence of two steps, key in its condition",
+    text: [SESSION_EVENTS, TWO_STEPS],
+    results: |events| events / 4,
+    ..OF_SESSIONS
+};
+pub const SEQUENCE_BY_KEY: Program = Program {
+    name: "sequence of two steps, by partition",
+    text: [SESSION_EVENTS, TWO_STEPS_BY_KEY],
+    results: |events| events / 4,
+    ..OF_SESSIONS
+};
+pub const ALL: Program = Program {
+    name: "sequence with `all`, by partition",
+    text: [SESSION_EVENTS, KLEENE],
+    sample: session,
+    results: |events| events / 8,
+    ..OF_SESSIONS
+};
+pub const JOINED: Program = Program {
+    name: "join in a window",
+    text: ["", JOIN],
+    kinds: ORDERS,
+    sample: order,
+    path: Path::Async,
+    whole: 2,
+    results: |events| events / 2 - PAID_AFTER,
+};
+pub const FUNCTIONS: Program = Program {
+    name: "functions by `.process`",
+    text: [SENSOR_READING, FUNCTION],
+    results: |events| events / 10,
+    ..OF_READINGS
 };
 
 /// Of each stage: half of the events; a summary of each hundred; of the summaries, those of the sensors that are warm enough. The mean of
@@ -96,42 +243,11 @@ fn pipeline_results(events: usize) -> usize {
 
 impl Program {
     pub fn text(&self) -> String {
-        format!("{SENSOR_READING}{}", self.streams)
+        self.text.concat()
     }
 
     pub fn results(&self, events: usize) -> usize {
-        assert!(events.is_multiple_of(WHOLE), "a number of events that leaves windows half full");
+        assert!(events.is_multiple_of(self.whole), "a number of events that leaves something half done");
         (self.results)(events)
     }
-}
-
-/// What distinguishes the sensors.
-fn offset(sensor: usize) -> f64 {
-    (sensor % 16) as f64 * 0.5 + 0.25
-}
-
-/// An event, before either engine's form.
-pub struct Reading {
-    pub time_ms: i64,
-    pub sensor: usize,
-    pub temperature: f64,
-    pub zone: &'static str,
-}
-
-impl Reading {
-    /// The reading of that number: each sensor in turn, and of each sensor one temperature of every ten degrees in ten readings.
-    pub fn number(number: usize) -> Self {
-        let (sensor, turn) = (number % SENSORS, number / SENSORS);
-        Self {
-            time_ms: number as i64,
-            sensor,
-            temperature: ((turn + sensor) % 10) as f64 * 10.0 + offset(sensor),
-            zone: ZONES[sensor % ZONES.len()],
-        }
-    }
-}
-
-/// The sensors' names.
-pub fn sensor_names() -> Vec<String> {
-    (0..SENSORS).map(|sensor| format!("S{sensor}")).collect()
 }

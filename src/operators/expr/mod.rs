@@ -48,8 +48,17 @@ impl Expr {
     }
 
     /// Whether it is true of `row`; neither where it is false nor where it has no value.
-    #[inline]
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // a call would take longer than the answer
     pub(super) fn passes(&self, row: &Row, env: &mut Env) -> Result<bool, Fault> {
+        match self.node.test_at_once(row) {
+            Some(truth) => Ok(truth),
+            None => self.passes_any(row, env),
+        }
+    }
+
+    #[inline(never)]
+    fn passes_any(&self, row: &Row, env: &mut Env) -> Result<bool, Fault> {
         match &self.needs {
             None => Ok(self.node.test(row, &NO_FUNCTIONS, env) == Some(true)),
             Some(needs) => {
