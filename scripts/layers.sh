@@ -10,7 +10,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # The layers, the highest first. A layer may name those below it, except for what APART says.
-LAYERS="cli engine supervise context operators vpl format functions event flow metrics ring idle cores clock sync"
+LAYERS="cli engine connect supervise context operators vpl format functions event flow metrics ring idle cores clock sync"
 
 # Layers that never name each other, although one stands above the other: who > what.
 APART="

@@ -39,7 +39,11 @@ fn fault(row: &Row) -> Option<String> {
     let loaded = Program::parse(&row.program);
     let said = match (&loaded, row.outcome.strip_prefix("refused:")) {
         (Ok(program), None) if row.outcome == "runs" => {
-            return match Engine::builder(program).stepped().build() {
+            let folder = tempfile::tempdir().unwrap();
+            for file in ["in.evt", "in.csv"] {
+                std::fs::write(folder.path().join(file), "").unwrap();
+            }
+            return match Engine::builder(program).directory(folder.path()).stepped().build() {
                 Ok(_) => None,
                 Err(error) => Some(format!("is said to run, but: {error}")),
             };

@@ -35,6 +35,7 @@ fn join(kind: JoinKind, names: &[usize], window_ns: i64, count_window: Option<us
         on_error: varpin::vpl::plan::OnErrorPlan::default(),
         pool: None,
         results: Vec::new(),
+        written: Vec::new(),
         feeds: Vec::new(),
     };
     let shape = |slots| Shape { declared: true, slots, ..Shape::default() };

@@ -38,7 +38,7 @@ pub(super) enum Command {
 pub(super) struct RunArgs {
     /// The VPL program
     pub(super) program: PathBuf,
-    /// The events; `-` or none: standard input
+    /// The events; `-` or none: standard input (none: nothing, where the program has its events from files)
     pub(super) events: Option<PathBuf>,
     /// What the events look like; by default what the file's extension says, and evt for standard input
     #[arg(long, value_name = "FORMAT")]

@@ -69,6 +69,7 @@ fn open_events(from: &EventsFrom) -> io::Result<(File, Metadata)> {
         // A handle of its own, behind which no buffer of the standard library stands.
         EventsFrom::Stdin => File::from(io::stdin().as_fd().try_clone_to_owned()?),
         EventsFrom::File(path) => File::open(path)?,
+        EventsFrom::Nowhere => File::open("/dev/null")?,
     };
     let metadata = file.metadata()?;
     Ok((file, metadata))

@@ -61,6 +61,9 @@ impl<'a> View<'a> {
             all.push(Described { verb: "window".to_owned(), text: printer.window(window) });
         }
         all.extend(stream.after.iter().flat_map(|operator| printer.operator(operator)));
+        let index = self.plan.streams.iter().position(|other| other.name == stream.name);
+        let sinks = self.plan.sinks.iter().filter(|sink| index.is_some_and(|at| sink.streams.contains(&at)));
+        all.extend(sinks.map(|sink| Described { verb: "to".to_owned(), text: sink.place().to_owned() }));
         all
     }
 

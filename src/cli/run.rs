@@ -10,7 +10,7 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use varpin::clock::SystemClock;
-use varpin::engine::{Engine, EngineError, log_json};
+use varpin::engine::{BuildError, ConnectError, Engine, EngineError, log_json};
 use varpin::event::Row;
 use varpin::format::{BadInput, EventSource, InputTypes};
 
@@ -41,16 +41,18 @@ const WAIT_ALONE: Duration = Duration::from_millis(100);
 const WAIT_LIVE: Duration = Duration::from_millis(10);
 /// The longest sleep until the next event is due.
 const PACE_SLEEP: Duration = Duration::from_millis(10);
+/// Events of the program's own files that are fed before results are written and signals seen.
+const SOURCE_EVENTS: usize = 256;
 /// How long a run that was told to stop may take for what it has been fed.
 const DRAIN_WITHIN: Duration = Duration::from_secs(10);
 
 /// Runs a program over events.
 pub(super) fn run(typed: &RunArgs) -> Exit {
-    let settings = match RunSettings::new(typed) {
+    let Some(program) = messages::load(&typed.program, typed.strict) else { return Exit::Refused };
+    let settings = match RunSettings::new(typed, program.plan()) {
         Ok(settings) => settings,
         Err(message) => return refuse(message),
     };
-    let Some(program) = messages::load(&settings.program, settings.strict) else { return Exit::Refused };
     let files = match Files::open(&settings) {
         Ok(files) => files,
         Err(message) => return refuse(message),
@@ -71,12 +73,25 @@ pub(super) fn run(typed: &RunArgs) -> Exit {
     if settings.live {
         builder = builder.live(SystemClock::new());
     }
+    if settings.skip_bad_input {
+        builder = builder.skip_bad_lines();
+    }
+    if settings.output.is_none() {
+        builder = builder.prints_results();
+    }
+    for (file, what) in settings.files() {
+        builder = builder.reserve(file, what);
+    }
     let signals = match Signals::catch() {
         Ok(signals) => signals,
         Err(error) => return refuse(format_args!("cannot catch signals: {error}")),
     };
     let engine = match builder.build() {
         Ok(engine) => engine,
+        Err(error @ BuildError::Connector(_)) => {
+            messages::error(error);
+            return Exit::Failed;
+        }
         Err(error) => return refuse(error),
     };
     engine.warnings().iter().for_each(messages::warning);
@@ -151,7 +166,8 @@ struct Run<'a> {
     letters: DeadLetters<'a>,
     pace: Option<Pace>,
     fed_since_letters: u32,
-    first_skipped: Option<BadInput>,
+    /// Where it stands, and what is wrong with it.
+    first_skipped: Option<(String, BadInput)>,
     started: Instant,
 }
 
@@ -183,6 +199,9 @@ impl<'a> Run<'a> {
         let output = &mut self.output;
         let finished = self.engine.finish_within(deadline, |result| output.take(&result)).map(drop);
         self.fetch_letters();
+        if let Err(EngineError::Connector(ConnectError::BadLine(bad))) = &finished {
+            self.letters.bad_input(&bad.place, &bad.line);
+        }
         let Self {
             settings, source_name, files, engine, output, mut letters, first_skipped, started, ..
         } = self;
@@ -208,8 +227,12 @@ impl<'a> Run<'a> {
             End::Engine(error) if finished.is_ok() => failed(&error),
             End::Input | End::Signal(_) | End::Output | End::Engine(_) => {}
         }
-        if let Err(error) = finished {
-            failed(&error);
+        match finished {
+            Ok(()) => {}
+            Err(EngineError::Connector(ConnectError::BadLine(bad))) => {
+                failed(&messages::bad_input(&bad.place, &bad.line));
+            }
+            Err(error) => failed(&error),
         }
         let mut summary = Summary::new(engine.stats(), letters.bad_lines(), started.elapsed());
         if settings.stats || settings.stats_json.is_some() {
@@ -220,11 +243,11 @@ impl<'a> Run<'a> {
         {
             failed(&format_args!("cannot write statistics: {error}"));
         }
-        if let Some(first) = first_skipped {
+        if let Some((place, first)) = first_skipped {
             messages::warning(format_args!(
                 "{} lines that are no events were skipped, the first: {}",
                 letters.bad_lines(),
-                messages::bad_input(&source_name, &first)
+                messages::bad_input(&place, &first)
             ));
         }
         summary.warn(&letters);
@@ -240,6 +263,12 @@ impl<'a> Run<'a> {
         let known_end = files.events_bytes.filter(|_| !self.settings.follow);
         let progress = Progress::new(known_end, self.settings.output.is_none());
         let mut row = Row::new(InputTypes::UNKNOWN, 0, 0);
+        // Live nobody waits for another: what is in files already comes first.
+        if self.settings.live
+            && let Some(end) = self.feed_sources()
+        {
+            return end;
+        }
         let end = loop {
             let waited = match source.input_mut() {
                 Reader::Once(_) => self.wait_for_input(&files.events),
@@ -250,7 +279,10 @@ impl<'a> Run<'a> {
             }
             match source.fill() {
                 Ok(0) if self.settings.follow => continue,
-                Ok(0) => break self.feed_all(|row| source.finish(row), &mut row).unwrap_or(End::Input),
+                Ok(0) => {
+                    let last = self.feed_all(|row| source.finish(row), &mut row);
+                    break last.or_else(|| self.feed_sources()).unwrap_or(End::Input);
+                }
                 Ok(_) => {}
                 Err(error) => break End::Read(error),
             }
@@ -263,6 +295,24 @@ impl<'a> Run<'a> {
         };
         progress.end();
         end
+    }
+
+    /// Feeds all that is left of the files that the program itself reads; the reason to stop, if there is one.
+    fn feed_sources(&mut self) -> Option<End> {
+        loop {
+            if let Some(end) = self.reason_to_stop() {
+                return Some(end);
+            }
+            let output = &mut self.output;
+            match self.engine.feed_sources(SOURCE_EVENTS, |result| output.take(&result)) {
+                Ok(0) => return None,
+                Ok(_) => {}
+                Err(error) => return Some(End::Engine(error)),
+            }
+            self.poll();
+            self.output.write_if_late();
+            self.fetch_letters();
+        }
     }
 
     /// Waits until a file that is followed has more, and lets results out meanwhile. Where another file begins, the
@@ -304,7 +354,7 @@ impl<'a> Run<'a> {
                 Ok(None) => return self.reason_to_stop(),
                 Err(bad) if self.settings.skip_bad_input => {
                     self.letters.bad_input(&self.source_name, &bad);
-                    self.first_skipped.get_or_insert(bad);
+                    self.first_skipped.get_or_insert_with(|| (self.source_name.clone(), bad));
                     continue;
                 }
                 Err(bad) => {
@@ -398,5 +448,9 @@ impl<'a> Run<'a> {
         let letters = self.engine.take_dead_letters();
         self.letters.failed(letters);
         self.engine.take_log_lines().iter().for_each(|line| messages::say(log_json(line)));
+        for bad in self.engine.take_bad_lines() {
+            self.letters.bad_input(&bad.place, &bad.line);
+            self.first_skipped.get_or_insert((bad.place, bad.line));
+        }
     }
 }

@@ -104,6 +104,10 @@ impl Summary {
             }));
             table(&mut out, &contexts, 3);
         }
+        for sink in &stats.sinks {
+            let (rows, bytes) = (grouped(sink.rows), grouped(sink.bytes));
+            let _ = writeln!(out, "written to {}: {rows} rows, {bytes} bytes", sink.sink);
+        }
         let tuned = low_jitter::told(&stats.low_jitter, &stats.contexts);
         if !tuned.is_empty() {
             out.push('\n');

@@ -181,7 +181,7 @@ impl Streams {
                     .collect(),
             });
             routes.push(Route {
-                result: part != Part::Front && !plan.streams[stream].results.is_empty(),
+                result: part != Part::Front && plan.streams[stream].leaves_engine(),
                 on_error: plan.streams[stream].on_error,
                 feeds: feeds.collect(),
             });
@@ -385,6 +385,10 @@ impl Streams {
     /// its sources made of that, and then makes of it what it has to.
     pub fn on_clock(&mut self, now_ns: i64, seq: u64, out: &mut impl Outlet) {
         self.env.clock_ns = Some(now_ns);
+        if self.worker.is_some() {
+            // The front tells it the watermark.
+            return;
+        }
         self.env.time_limit_ns = i64::MAX;
         for at in 0..self.runtimes.len() {
             self.run_below(at + 1, out);

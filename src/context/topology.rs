@@ -60,7 +60,7 @@ impl StageSpec {
 
     /// Of those, the streams whose rows are results.
     pub fn results<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = usize> + 'a {
-        self.makes(plan).filter(|&stream| !plan.streams[stream].results.is_empty())
+        self.makes(plan).filter(|&stream| plan.streams[stream].leaves_engine())
     }
 }
 

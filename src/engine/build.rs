@@ -17,6 +17,7 @@ use crate::sync::Arc;
 use crate::vpl::plan::Plan;
 
 use super::builder::{Builder, Threads};
+use super::connectors::Connectors;
 use super::ends::{End, Input, Output};
 use super::error::BuildError;
 use super::inline::Inline;
@@ -40,9 +41,13 @@ pub(super) fn build(builder: &Builder) -> Result<Engine, BuildError> {
     if builder.threads == Threads::AsDeclared && !plan.threaded {
         let mut streams = Streams::compile(plan, &topology, 0, order, &limits)?;
         let logs = LogRing::attach(plan, &mut streams).into_iter().collect();
-        let mode = Mode::Inline(Box::new(Inline::new(Arc::clone(plan), streams, builder.live_clock())));
+        let Connectors { delivery, sources, outcome } = Connectors::open(builder, &layouts)?;
+        let inline = Inline::new(Arc::clone(plan), streams, builder.live_clock(), delivery)
+            .with_sources(sources, &outcome);
+        let mode = Mode::Inline(Box::new(inline));
         let tuned = tuning::without_threads(builder, None)?;
-        return Ok(Engine::new(builder, layouts, mode, Vec::new(), logs, Vec::new()).tuned(tuned));
+        let engine = Engine::new(builder, layouts, mode, Vec::new(), logs, Vec::new());
+        return Ok(engine.tuned(tuned).with_connectors(outcome));
     }
     let mut streams = Vec::with_capacity(topology.stages.len());
     for stage in 0..topology.stages.len() {
@@ -50,15 +55,20 @@ pub(super) fn build(builder: &Builder) -> Result<Engine, BuildError> {
     }
     let logs = streams.iter_mut().filter_map(|streams| LogRing::attach(plan, streams)).collect();
     if builder.threads == Threads::Stepped {
-        let mut assembly = Assembly::new(builder, &topology, streams, &[], &layouts);
+        let connectors = Connectors::open(builder, &layouts)?;
+        let outcome = connectors.outcome.clone();
+        let mut assembly = Assembly::new(builder, &topology, streams, &[], connectors);
         let dead_letters = std::mem::take(&mut assembly.dead_letters);
         let tuned = tuning::without_threads(builder, Some(assembly.rings.clone()))?;
         let stepper = Mode::Stepped(Box::new(Stepper::new(assembly)));
-        return Ok(Engine::new(builder, layouts, stepper, dead_letters, logs, Vec::new()).tuned(tuned));
+        let engine = Engine::new(builder, layouts, stepper, dead_letters, logs, Vec::new());
+        return Ok(engine.tuned(tuned).with_connectors(outcome));
     }
     let (mut workers, warnings) = workers(builder, &topology)?;
     let wakers: Vec<Option<Waker>> = workers.iter().map(Worker::waker).collect();
-    let assembly = Assembly::new(builder, &topology, streams, &wakers, &layouts);
+    let connectors = Connectors::open(builder, &layouts)?;
+    let outcome = connectors.outcome.clone();
+    let assembly = Assembly::new(builder, &topology, streams, &wakers, connectors);
     for (worker, stage) in assembly.stages {
         workers[worker].add_boxed(stage);
     }
@@ -69,7 +79,8 @@ pub(super) fn build(builder: &Builder) -> Result<Engine, BuildError> {
     let tuned = tuning::with_threads(builder, &running);
     let threaded = Threaded::new(running, assembly.inputs, assembly.output, assembly.stats);
     let mode = Mode::Threads(Box::new(threaded));
-    Ok(Engine::new(builder, layouts, mode, assembly.dead_letters, logs, warnings).tuned(tuned))
+    let engine = Engine::new(builder, layouts, mode, assembly.dead_letters, logs, warnings);
+    Ok(engine.tuned(tuned).with_connectors(outcome))
 }
 
 /// Which worker runs a stage: one for each context, in their order; behind them one for each worker of a pool, and one
@@ -164,7 +175,7 @@ impl Assembly {
         topology: &Topology,
         streams: Vec<Streams>,
         wakers: &[Option<Waker>],
-        layouts: &Arc<Layouts>,
+        connectors: Connectors,
     ) -> Self {
         let order = builder.effective_order();
         let count = topology.stages.len();
@@ -214,7 +225,7 @@ impl Assembly {
         let router = Router::new(entry, routes, Ticker::new(&builder.plan)).live(builder.live_clock());
         let mut stages: Vec<(usize, Box<dyn Stage>)> = Vec::new();
         let front = worker_of(&builder.plan, topology, From::Input);
-        let inputs_of_engine =
+        let mut inputs_of_engine =
             enter(builder, &care, router, order, &outside, (front, waker(From::Input)), &mut stages);
         let mut stats = Vec::new();
         let mut dead_letters = Vec::new();
@@ -256,7 +267,11 @@ impl Assembly {
             dead_letters.push(receiver);
         }
         let regroup = Regroup::new(&builder.plan, order);
-        let output = Output::new(results, regroup, Arc::clone(layouts));
+        let Connectors { delivery, sources, outcome } = connectors;
+        if let Some(first) = inputs_of_engine.first_mut() {
+            first.bring(sources, &outcome);
+        }
+        let output = Output::new(results, regroup, delivery);
         Self { stages, inputs: inputs_of_engine, output, stats, dead_letters, outside, rings: care.memory() }
     }
 }

@@ -1,8 +1,11 @@
 //! How an engine is to run: what the caller asks for, the program's own settings, and the defaults, in this order.
 
+use std::io::{self, Write};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::clock::Clock;
+use crate::connect::OpenWriter;
 use crate::context::LiveClock;
 use crate::cores::{LowJitter, PinPolicy};
 use crate::flow::MergeOrder;
@@ -43,7 +46,7 @@ pub(super) enum Threads {
 /// # drop(engine);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Builder {
     pub(super) plan: Arc<Plan>,
     pub(super) order: Option<MergeOrder>,
@@ -57,16 +60,28 @@ pub struct Builder {
     pub(super) inputs: usize,
     pub(super) threads: Threads,
     pub(super) limits: Limits,
-    pub(super) clock: Option<Live>,
+    /// The clock of a live engine.
+    pub(super) clock: Option<Arc<dyn Clock + Send + Sync>>,
+    /// Where the files of connectors are.
+    pub(super) directory: Option<PathBuf>,
+    /// Files that no connector may write or read, and what they are.
+    pub(super) reserved: Vec<(PathBuf, String)>,
+    /// By connector: what is written instead.
+    pub(super) writers: Vec<(String, OpenWriter)>,
+    /// The caller prints results where the console is.
+    pub(super) prints_results: bool,
+    /// Lines of source files that are no events are passed over.
+    pub(super) skip_bad_lines: bool,
 }
 
-/// The clock of a live engine.
-#[derive(Clone)]
-pub(super) struct Live(Arc<dyn Clock + Send + Sync>);
-
-impl std::fmt::Debug for Live {
+impl std::fmt::Debug for Builder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Live")
+        f.debug_struct("Builder")
+            .field("order", &self.order)
+            .field("threads", &self.threads)
+            .field("inputs", &self.inputs)
+            .field("live", &self.clock.is_some())
+            .finish_non_exhaustive()
     }
 }
 
@@ -86,6 +101,11 @@ impl Builder {
             threads: Threads::AsDeclared,
             limits: Limits::default(),
             clock: None,
+            directory: program.directory().map(PathBuf::from),
+            reserved: program.files().iter().map(|file| (file.clone(), "the program".to_owned())).collect(),
+            writers: Vec::new(),
+            prints_results: false,
+            skip_bad_lines: false,
         }
     }
 
@@ -216,7 +236,85 @@ impl Builder {
     /// ```
     #[must_use]
     pub fn live(mut self, clock: impl Clock + Send + Sync + 'static) -> Self {
-        self.clock = Some(Live(Arc::new(clock)));
+        self.clock = Some(Arc::new(clock));
+        self
+    }
+
+    /// Where the files of the program's connectors are. Default: the directory of its file, if it was loaded from one.
+    /// No path of a connector leads out of it.
+    #[must_use]
+    pub fn directory(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.directory = Some(directory.into());
+        self
+    }
+
+    /// Writes what `open` opens instead of the file (or the console) of the connector called `name`; one that
+    /// `.to(file, ..)` leaves without a name is called by its kind. Lines come whole, many at a time, on the thread that
+    /// takes results, and an error ends the run.
+    ///
+    /// ```
+    /// use std::io::Write;
+    /// use std::sync::{Arc, Mutex};
+    /// use varpin::engine::{Engine, Program};
+    ///
+    /// #[derive(Clone, Default)]
+    /// struct Sent(Arc<Mutex<Vec<u8>>>);
+    /// impl Write for Sent {
+    ///     fn write(&mut self, lines: &[u8]) -> std::io::Result<usize> {
+    ///         self.0.lock().unwrap().write(lines)
+    ///     }
+    ///     fn flush(&mut self) -> std::io::Result<()> {
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let program = Program::parse(
+    ///     "connector alerts = file (path: \"alerts.csv\")
+    ///      stream Hot = Reading.where(celsius > 30).emit(room: room).to(alerts)",
+    /// )?;
+    /// let sent = Sent::default();
+    /// let writer = sent.clone();
+    /// let mut engine = Engine::builder(&program).writer("alerts", move || Ok(Box::new(writer.clone()))).build()?;
+    /// let reading = engine.event_type("Reading")?;
+    /// let (room, celsius) = (reading.field("room")?, reading.field("celsius")?);
+    /// let mut event = reading.event(0);
+    /// event.set(&room, "kiln")?;
+    /// event.set(&celsius, 900)?;
+    /// engine.feed(event, |_| {})?;
+    /// engine.finish(|_| {})?;
+    /// assert_eq!(*sent.0.lock().unwrap(), b"@timestamp,room\n1970-01-01T00:00:00.000Z,kiln\n");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn writer(
+        mut self,
+        name: impl Into<String>,
+        open: impl Fn() -> io::Result<Box<dyn Write + Send>> + Send + Sync + 'static,
+    ) -> Self {
+        self.writers.push((name.into(), Arc::new(open)));
+        self
+    }
+
+    /// The caller prints every result on the console itself: `.to(console)` then writes nothing, and each line is there
+    /// once.
+    #[must_use]
+    pub fn prints_results(mut self) -> Self {
+        self.prints_results = true;
+        self
+    }
+
+    /// No connector may write to this file or read it; `what` says in messages what it is.
+    #[must_use]
+    pub fn reserve(mut self, file: impl Into<PathBuf>, what: impl Into<String>) -> Self {
+        self.reserved.push((file.into(), what.into()));
+        self
+    }
+
+    /// Passes over lines of the program's source files (`.from`) that are no events;
+    /// [`Engine::take_bad_lines`] has them. Default: they end the run with an error.
+    #[must_use]
+    pub fn skip_bad_lines(mut self) -> Self {
+        self.skip_bad_lines = true;
         self
     }
 
@@ -241,8 +339,8 @@ impl Builder {
 
     /// The clock that a live engine goes by.
     pub(super) fn live_clock(&self) -> Option<LiveClock> {
-        let Live(clock) = self.clock.as_ref()?;
-        Some(LiveClock::new(Arc::clone(clock), self.plan.uses_clock()))
+        let clock = Arc::clone(self.clock.as_ref()?);
+        Some(LiveClock::new(clock, self.plan.uses_clock()))
     }
 
     pub(super) fn effective_order(&self) -> MergeOrder {

@@ -3,14 +3,16 @@
 
 use std::fmt;
 
+use crate::connect::{Outcome, SinkCounts, Sources};
 use crate::context::Router;
 use crate::event::Row;
 use crate::flow::{Drained, FanIn, OutPort, OutsideEnds, PendingFull};
 use crate::idle::{Idle, IdleState};
 use crate::sync::Arc;
 
+use super::delivery::Delivery;
 use super::event::Event;
-use super::record::{Layouts, Record};
+use super::record::Record;
 use super::regroup::Regroup;
 use super::stats::TakenCounts;
 
@@ -28,6 +30,10 @@ pub struct Input {
     unpublished: usize,
     abandoned: bool,
     taken: Option<Arc<TakenCounts>>,
+    /// Files that come in beside what is pushed.
+    sources: Option<Box<Sources>>,
+    /// What has become of them.
+    connectors: Outcome,
 }
 
 /// What stands behind an input.
@@ -71,7 +77,15 @@ impl Input {
             unpublished: 0,
             abandoned: false,
             taken: None,
+            sources: None,
+            connectors: Outcome::default(),
         }
+    }
+
+    /// It brings the events of `sources` as well.
+    pub(super) fn bring(&mut self, sources: Option<Sources>, connectors: &Outcome) {
+        self.sources = sources.map(Box::new);
+        self.connectors = connectors.clone();
     }
 
     /// Pushes an event, waiting for room (spinning, then sleeping for up to 1 ms at a time).
@@ -101,9 +115,53 @@ impl Input {
         }
     }
 
-    /// Sends a copy of `row`.
+    /// Sends a copy of `row`, and before it what the sources have that is earlier.
     #[inline]
     pub(super) fn try_push_row(&mut self, row: &mut Row) -> Result<(), Refused> {
+        if self.sources.is_some() {
+            self.push_sources(usize::MAX, Some(row.time_ns()))?;
+        }
+        self.push_one(row)
+    }
+
+    /// Sends up to `limit` events of the sources that come before one at `before_ns`; returns how many: fewer, if there
+    /// are no more. An error says that there was no room for the next one, or that none can be had.
+    pub(super) fn push_sources(&mut self, limit: usize, before_ns: Option<i64>) -> Result<usize, Refused> {
+        let Some(mut sources) = self.sources.take() else { return Ok(0) };
+        let mut count = 0;
+        let outcome = loop {
+            if count == limit {
+                break Ok(count);
+            }
+            if let Err(error) = sources.look() {
+                self.connectors.failed(error);
+                // Nothing more is read of them.
+                return Err(Refused::Closed);
+            }
+            let Some(row) = sources.next_before(before_ns) else { break Ok(count) };
+            match self.push_one(row) {
+                Ok(()) => sources.taken(),
+                // A file is read as fast as it is taken, so it overruns nobody.
+                Err(Refused::Full | Refused::Overrun) => break Err(Refused::Full),
+                Err(Refused::Closed) => break Err(Refused::Closed),
+            }
+            count += 1;
+        };
+        self.sources = Some(sources);
+        outcome
+    }
+
+    /// Closing: sends what is left of the sources; true when there is nothing more.
+    pub(super) fn finish_sources(&mut self) -> bool {
+        let left = self.push_sources(usize::MAX, None);
+        if left != Err(Refused::Full) {
+            self.sources = None;
+        }
+        self.sources.is_none()
+    }
+
+    #[inline]
+    fn push_one(&mut self, row: &mut Row) -> Result<(), Refused> {
         if self.is_blocked() {
             self.publish();
             if self.is_closed() {
@@ -233,7 +291,8 @@ impl Input {
 impl Drop for Input {
     fn drop(&mut self) {
         // Everything that was taken is delivered, unless nobody is left, or the thread is on its way out already.
-        while !self.abandoned && !std::thread::panicking() && !self.settle_step() {
+        while !self.abandoned && !std::thread::panicking() && !(self.finish_sources() && self.settle_step()) {
+            self.publish();
             self.idle.idle(0);
         }
         if let Some(counts) = &self.taken {
@@ -252,58 +311,65 @@ impl fmt::Debug for Input {
     }
 }
 
-/// Where results leave: polled by one thread.
+/// Where results leave: polled by one thread. It also writes what the program sends to files (`.to`).
 pub struct Output {
     rings: FanIn<Row>,
     regroup: Option<Regroup>,
-    layouts: Arc<Layouts>,
+    delivery: Delivery,
     current: Option<Row>,
     results: u64,
     taken: Option<Arc<TakenCounts>>,
 }
 
 impl Output {
-    pub(super) fn new(rings: FanIn<Row>, regroup: Option<Regroup>, layouts: Arc<Layouts>) -> Self {
-        Self { rings, regroup, layouts, current: None, results: 0, taken: None }
+    pub(super) fn new(rings: FanIn<Row>, regroup: Option<Regroup>, delivery: Delivery) -> Self {
+        Self { rings, regroup, delivery, current: None, results: 0, taken: None }
     }
 
     /// The next result, if there is one now.
     pub fn poll(&mut self) -> Option<Record<'_>> {
-        self.current = match &mut self.regroup {
-            None => self.rings.pop().ok(),
-            Some(regroup) => {
-                let mut next = regroup.pop();
-                if next.is_none() {
-                    let _ = pull(&mut self.rings, regroup, POLL_LIMIT);
-                    next = regroup.pop();
-                }
-                next
+        loop {
+            let Some(row) = self.next() else {
+                self.current = None;
+                self.delivery.settle(true);
+                return None;
+            };
+            if self.delivery.deliver(&row, |_| {}) {
+                self.results += 1;
+                return Some(self.delivery.record(self.current.insert(row)));
             }
-        };
-        self.results += u64::from(self.current.is_some());
-        self.current.as_ref().map(|row| self.layouts.record(row))
+        }
     }
 
-    /// Hands over up to `limit` results where they lie; returns how many. Faster than [`poll`](Self::poll).
+    fn next(&mut self) -> Option<Row> {
+        let Some(regroup) = &mut self.regroup else { return self.rings.pop().ok() };
+        regroup.pop().or_else(|| {
+            let _ = pull(&mut self.rings, regroup, POLL_LIMIT);
+            regroup.pop()
+        })
+    }
+
+    /// Hands over results where they lie, up to `limit` rows; returns how many rows there were. Faster than
+    /// [`poll`](Self::poll).
     pub fn drain(&mut self, limit: usize, mut sink: impl FnMut(Record<'_>)) -> usize {
-        let layouts = &self.layouts;
+        let (delivery, results) = (&mut self.delivery, &mut self.results);
         if let Some(regroup) = &mut self.regroup {
             let drained = pull(&mut self.rings, regroup, limit);
             let mut handed = 0;
             while handed < limit
                 && let Some(row) = regroup.pop()
             {
-                sink(layouts.record(&row));
+                *results += u64::from(delivery.deliver(&row, &mut sink));
                 handed += 1;
             }
-            self.results += handed as u64;
+            self.delivery.settle(handed == 0 && drained.is_idle());
             return handed + usize::from(!drained.is_idle());
         }
         let drained = self.rings.drain(limit, |_, row| {
-            sink(layouts.record(row));
+            *results += u64::from(delivery.deliver(row, &mut sink));
             true
         });
-        self.results += drained.taken as u64;
+        self.delivery.settle(drained.is_idle());
         // Progress alone is news too: it lets the next call hand over what had to wait.
         drained.taken + usize::from(drained.signals > 0)
     }
@@ -311,6 +377,11 @@ impl Output {
     /// Whether every result has been taken and none will come.
     pub fn has_ended(&mut self) -> bool {
         self.rings.has_ended() && self.regroup.as_ref().is_none_or(Regroup::is_empty)
+    }
+
+    /// Whether a file cannot be written; [`Engine::join`](super::Engine::join) says which, and why.
+    pub fn has_failed(&self) -> bool {
+        self.delivery.has_failed()
     }
 
     /// It was taken: its count is added when it goes.
@@ -321,6 +392,16 @@ impl Output {
     /// How many results were taken.
     pub fn results(&self) -> u64 {
         self.results
+    }
+
+    /// What sinks have taken.
+    pub(super) fn sink_counts(&self) -> Vec<SinkCounts> {
+        self.delivery.counts()
+    }
+
+    /// Writes what sinks have collected: nothing more comes.
+    pub(super) fn finish(&mut self) {
+        self.delivery.finish();
     }
 }
 
@@ -336,6 +417,7 @@ fn pull(rings: &mut FanIn<Row>, regroup: &mut Regroup, limit: usize) -> Drained 
 
 impl Drop for Output {
     fn drop(&mut self) {
+        self.delivery.finish();
         if let Some(counts) = &self.taken {
             counts.add(0, self.results);
         }

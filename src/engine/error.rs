@@ -1,5 +1,6 @@
 //! What can go wrong between a program and its end.
 
+use crate::connect::ConnectError;
 use crate::cores::PlacementError;
 use crate::flow::{JoinError, StartError};
 use crate::operators::CompileError;
@@ -17,6 +18,9 @@ pub enum BuildError {
     /// The threads cannot be started.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// A file that the program reads or writes cannot be opened.
+    #[error(transparent)]
+    Connector(#[from] ConnectError),
     /// An option that makes no sense.
     #[error("{0}")]
     Option(String),
@@ -44,7 +48,10 @@ pub enum EngineError {
     /// they left undelivered.
     #[error("not done at the deadline: {}", .0.join(", "))]
     GivenUp(Vec<String>),
-    /// A stage has ended before the input did; [`finish`](super::Engine::finish) says why.
+    /// A file that the program reads or writes cannot be read or written.
+    #[error(transparent)]
+    Connector(#[from] ConnectError),
+    /// A stage has ended before the input did, or a connector has failed; [`finish`](super::Engine::finish) says why.
     #[error("the engine has stopped taking events")]
     Closed,
     /// A context that is configured with `when_full: error` does not keep up; the event was not taken.

@@ -22,6 +22,7 @@ pub(super) struct Imports {
     pub(super) tree: Program,
     /// The imported files, by their places.
     pub(super) texts: Vec<ImportedText>,
+    pub(super) files: Vec<PathBuf>,
     pub(super) findings: Vec<Diagnostic>,
 }
 
@@ -39,7 +40,8 @@ struct Follow {
 impl Imports {
     /// Follows the imports of the program at `path`, which is `bytes` long and was read into `tree`.
     pub(super) fn follow(path: &Path, bytes: usize, tree: Program, findings: Vec<Diagnostic>) -> Self {
-        let done = Self { tree: Program::default(), texts: Vec::new(), findings };
+        let (texts, files) = (Vec::new(), Vec::new());
+        let done = Self { tree: Program::default(), texts, files, findings };
         let imports = |statement: &Statement| matches!(statement.kind, StatementKind::Import { .. });
         if !tree.statements.iter().any(imports) {
             return Self { tree, ..done };
@@ -119,6 +121,7 @@ impl Follow {
             shift.span(&mut finding.span);
             self.done.findings.push(finding);
         }
+        self.done.files.push(file.clone());
         self.done.texts.push(ImportedText { name: target.display().to_string(), text, base });
         self.seen.push(file.clone());
         self.open.push(file);

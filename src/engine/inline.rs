@@ -3,22 +3,34 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::connect::{Outcome, SinkCounts, Sources};
 use crate::context::{Failure, LiveClock, Outlet, Streams, Ticker};
 use crate::event::{Row, Value};
 use crate::operators::StreamStats;
 use crate::vpl::plan::Plan;
 
+use super::delivery::Delivery;
 use super::error::EngineError;
-use super::record::{Layouts, Record};
+use super::record::Record;
 use super::stats::DeadLetter;
 
 /// Dead letters that are kept until somebody takes them.
 pub(super) const DEAD_LETTERS_KEPT: usize = 10_000;
 
+/// Events of sources that one poll feeds.
+const SOURCE_EVENTS: usize = 4096;
+
 /// A program that runs where it is called.
 pub(super) struct Inline {
     front: Front,
+    /// Files that come in beside what is fed.
+    sources: Option<Sources>,
+    /// What has become of them.
+    connectors: Outcome,
+    delivery: Delivery,
     events: u64,
+    /// The input has ended, and what is left of the sources comes.
+    closing: bool,
     finished: bool,
     queue: Queue,
 }
@@ -128,7 +140,6 @@ impl Outlet for Queue {
 
     #[inline]
     fn result(&mut self, row: &Row) {
-        self.results += 1;
         self.rows.push_back(row.clone());
     }
 
@@ -139,7 +150,7 @@ impl Outlet for Queue {
 
 /// Hands results over as they are made: nothing is queued.
 struct Through<'a, F> {
-    layouts: &'a Layouts,
+    delivery: &'a mut Delivery,
     sink: F,
     queue: &'a mut Queue,
 }
@@ -155,8 +166,7 @@ impl<F: FnMut(Record<'_>)> Outlet for Through<'_, F> {
 
     #[inline]
     fn result(&mut self, row: &Row) {
-        self.queue.results += 1;
-        (self.sink)(self.layouts.record(row));
+        self.queue.results += u64::from(self.delivery.deliver(row, &mut self.sink));
     }
 
     fn failed(&mut self, failure: Failure) {
@@ -165,7 +175,12 @@ impl<F: FnMut(Record<'_>)> Outlet for Through<'_, F> {
 }
 
 impl Inline {
-    pub(super) fn new(plan: Arc<Plan>, streams: Streams, live: Option<LiveClock>) -> Self {
+    pub(super) fn new(
+        plan: Arc<Plan>,
+        streams: Streams,
+        live: Option<LiveClock>,
+        delivery: Delivery,
+    ) -> Self {
         let ticker = Ticker::new(&plan);
         let queue = Queue {
             plan,
@@ -177,7 +192,15 @@ impl Inline {
             fatal: None,
         };
         let front = Front { streams, ticker, live, last_seq: 0 };
-        Self { front, events: 0, finished: false, queue }
+        let (sources, connectors) = (None, Outcome::default());
+        Self { front, sources, connectors, delivery, events: 0, closing: false, finished: false, queue }
+    }
+
+    /// Feeds the files of `sources` as well.
+    pub(super) fn with_sources(mut self, sources: Option<Sources>, connectors: &Outcome) -> Self {
+        self.sources = sources;
+        self.connectors = connectors.clone();
+        self
     }
 
     pub(super) fn queue(&mut self) -> &mut Queue {
@@ -197,13 +220,17 @@ impl Inline {
         self.front.last_seq
     }
 
+    /// Whether nothing can be fed any more.
     pub(super) fn is_finished(&self) -> bool {
-        self.finished || self.queue.fatal.is_some()
+        self.finished || self.closing || self.queue.fatal.is_some()
     }
 
-    /// An error if a stream has failed in a way that ends the run.
+    /// An error if a stream has failed in a way that ends the run, or a connector has.
     #[inline]
     pub(super) fn check(&self) -> Result<(), EngineError> {
+        if self.delivery.has_failed() {
+            return Err(EngineError::Closed);
+        }
         self.queue.fatal.as_ref().map_or(Ok(()), |message| Err(fatal(message)))
     }
 
@@ -211,54 +238,148 @@ impl Inline {
         self.front.streams.stats()
     }
 
-    /// Runs one event; results are queued.
-    pub(super) fn push(&mut self, row: &mut Row) {
+    /// What sinks have taken.
+    pub(super) fn sink_counts(&self) -> Vec<SinkCounts> {
+        self.delivery.counts()
+    }
+
+    /// Runs one event; results are queued. False where more than `limit` would be: it was not run then.
+    pub(super) fn push(&mut self, row: &mut Row, limit: usize) -> Result<bool, EngineError> {
+        while let Some(due) = next(&mut self.sources, Some(row.time_ns()), &self.connectors)? {
+            if self.queue.rows.len() >= limit {
+                return Ok(false);
+            }
+            self.events += 1;
+            self.front.run(due, &mut self.queue);
+            taken(&mut self.sources);
+        }
+        if self.queue.rows.len() >= limit {
+            return Ok(false);
+        }
         self.events += 1;
         self.front.run(row, &mut self.queue);
+        Ok(true)
     }
 
     /// Runs one event; results go to `sink` as they are made, behind those that are queued.
     #[inline]
-    pub(super) fn feed(&mut self, row: &mut Row, layouts: &Layouts, mut sink: impl FnMut(Record<'_>)) {
-        self.events += 1;
+    pub(super) fn feed(
+        &mut self,
+        row: &mut Row,
+        mut sink: impl FnMut(Record<'_>),
+    ) -> Result<(), EngineError> {
         if !self.queue.rows.is_empty() {
-            for row in self.queue.rows.drain(..) {
-                sink(layouts.record(&row));
-            }
+            self.hand_over(&mut sink);
         }
-        self.front.run(row, &mut Through { layouts, sink, queue: &mut self.queue });
+        if self.sources.is_some() {
+            self.feed_sources(usize::MAX, Some(row.time_ns()), &mut sink)?;
+        }
+        self.events += 1;
+        let Self { front, delivery, queue, .. } = self;
+        front.run(row, &mut Through { delivery, sink, queue });
+        Ok(())
+    }
+
+    /// Runs up to `limit` events of the sources that come before one at `before_ns`; returns how many.
+    pub(super) fn feed_sources(
+        &mut self,
+        limit: usize,
+        before_ns: Option<i64>,
+        mut sink: impl FnMut(Record<'_>),
+    ) -> Result<usize, EngineError> {
+        let mut count = 0;
+        while count < limit
+            && let Some(row) = next(&mut self.sources, before_ns, &self.connectors)?
+        {
+            let Self { front, delivery, queue, .. } = self;
+            front.run(row, &mut Through { delivery, sink: &mut sink, queue });
+            taken(&mut self.sources);
+            self.events += 1;
+            count += 1;
+            self.check()?;
+        }
+        Ok(count)
+    }
+
+    /// Hands over what is queued; returns how many results that were.
+    fn hand_over(&mut self, mut sink: impl FnMut(Record<'_>)) -> usize {
+        let before = self.queue.results;
+        for row in self.queue.rows.drain(..) {
+            self.queue.results += u64::from(self.delivery.deliver(&row, &mut sink));
+        }
+        (self.queue.results - before) as usize
     }
 
     /// Hands over what is queued, and live what comes of telling the time; returns how many results that were.
-    pub(super) fn poll(&mut self, layouts: &Layouts, mut sink: impl FnMut(Record<'_>)) -> usize {
-        let queued = self.queue.rows.len();
-        for row in self.queue.rows.drain(..) {
-            sink(layouts.record(&row));
-        }
+    pub(super) fn poll(&mut self, mut sink: impl FnMut(Record<'_>)) -> usize {
         let before = self.queue.results;
+        self.hand_over(&mut sink);
         if !self.is_finished() {
-            self.front.tick(&mut Through { layouts, sink, queue: &mut self.queue });
+            let Self { front, delivery, queue, .. } = self;
+            front.tick(&mut Through { delivery, sink, queue });
+        } else if self.closing && !self.finished && self.queue.fatal.is_none() {
+            // An error is told by `finish`.
+            if self.feed_sources(SOURCE_EVENTS, None, &mut sink).is_ok_and(|fed| fed == SOURCE_EVENTS) {
+                return (self.queue.results - before) as usize;
+            }
+            self.flush(sink);
         }
-        queued + (self.queue.results - before) as usize
+        self.delivery.settle(true);
+        (self.queue.results - before) as usize
     }
 
     /// The end of the input.
-    pub(super) fn finish(&mut self, layouts: &Layouts, mut sink: impl FnMut(Record<'_>)) {
-        for row in self.queue.rows.drain(..) {
-            sink(layouts.record(&row));
+    pub(super) fn finish(&mut self, mut sink: impl FnMut(Record<'_>)) -> Result<(), EngineError> {
+        self.hand_over(&mut sink);
+        let mut fed = Ok(0);
+        if !self.finished && self.queue.fatal.is_none() {
+            fed = self.feed_sources(usize::MAX, None, &mut sink);
+            self.flush(sink);
         }
-        if !self.is_finished() {
-            self.finished = true;
-            self.front.streams.flush(&mut Through { layouts, sink, queue: &mut self.queue });
+        self.delivery.finish();
+        fed.map(drop).and_then(|()| self.check())
+    }
+
+    fn flush(&mut self, sink: impl FnMut(Record<'_>)) {
+        self.finished = true;
+        if self.queue.fatal.is_none() {
+            let Self { front, delivery, queue, .. } = self;
+            front.streams.flush(&mut Through { delivery, sink, queue });
         }
     }
 
-    /// The end of the input; results are queued.
+    /// The end of the input; results are queued. Where sources are left, they are fed when results are polled.
     pub(super) fn close(&mut self) {
-        if !self.is_finished() {
+        if self.sources.is_some() {
+            self.closing = true;
+        } else if !self.is_finished() {
             self.finished = true;
             self.front.streams.flush(&mut self.queue);
         }
+    }
+}
+
+/// The next event of the sources that comes before one at `before_ns`.
+#[inline]
+fn next<'a>(
+    sources: &'a mut Option<Sources>,
+    before_ns: Option<i64>,
+    connectors: &Outcome,
+) -> Result<Option<&'a mut Row>, EngineError> {
+    let Some(all) = sources else { return Ok(None) };
+    if let Err(error) = all.look() {
+        connectors.failed(error);
+        // Nothing more is read of them.
+        *sources = None;
+        return Err(EngineError::Closed);
+    }
+    Ok(sources.as_mut().and_then(|sources| sources.next_before(before_ns)))
+}
+
+/// That event is done with.
+fn taken(sources: &mut Option<Sources>) {
+    if let Some(sources) = sources {
+        sources.taken();
     }
 }
 

@@ -26,6 +26,8 @@
 
 mod build;
 mod builder;
+mod connectors;
+mod delivery;
 mod ends;
 mod error;
 mod event;
@@ -40,6 +42,7 @@ mod run;
 mod stats;
 mod tuning;
 
+pub use crate::connect::{BadLine, ConnectError, SinkCounts};
 pub use builder::Builder;
 pub use ends::{Input, InputError, Output};
 pub use error::{BuildError, EngineError, EventError};

@@ -17,6 +17,8 @@ use super::imports::Imports;
 pub struct Program {
     plan: Arc<Plan>,
     warnings: Arc<Report>,
+    /// Where it was read from: its own file, and those that it imports.
+    files: Arc<[PathBuf]>,
 }
 
 /// Why a program cannot be loaded.
@@ -55,10 +57,12 @@ impl Program {
         let (tree, findings) = parse(&text);
         let mut loaded = Imports::follow(path, text.len(), tree, findings);
         let imports = std::mem::take(&mut loaded.texts);
-        Self::resolved(
+        let mut program = Self::resolved(
             Report::new(path.display().to_string(), text, loaded.findings).with_imports(imports),
             &loaded.tree,
-        )
+        )?;
+        program.files = std::iter::once(path.to_owned()).chain(loaded.files).collect();
+        Ok(program)
     }
 
     /// Reads a program from text; `name` is what messages call it.
@@ -78,7 +82,7 @@ impl Program {
         if report.has_errors() {
             return Err(ProgramError::Program(report));
         }
-        Ok(Self { plan: Arc::new(plan), warnings: Arc::new(report) })
+        Ok(Self { plan: Arc::new(plan), warnings: Arc::new(report), files: Arc::default() })
     }
 
     /// The plan.
@@ -95,17 +99,32 @@ impl Program {
         &self.warnings
     }
 
+    /// The files that it was read from, its own first; none where it comes from a text.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+
+    /// The directory in which its connectors have their files: that of its own file; none where it comes from a text.
+    pub fn directory(&self) -> Option<&Path> {
+        let parent = self.files.first()?.parent()?;
+        Some(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })
+    }
+
     /// What a reader of events has to know: the names under which events can come, with their layouts.
     pub fn input_types(&self) -> Vec<InputType> {
-        let plan = &self.plan;
-        plan.names
-            .iter()
-            .enumerate()
-            .map(|(id, name)| InputType {
-                name: name.name.clone(),
-                type_id: id as u32,
-                shape: plan.shapes[name.shape].clone(),
-            })
-            .collect()
+        input_types(&self.plan)
     }
+}
+
+/// The names under which events can come, with their layouts.
+pub(super) fn input_types(plan: &Plan) -> Vec<InputType> {
+    plan.names
+        .iter()
+        .enumerate()
+        .map(|(id, name)| InputType {
+            name: name.name.clone(),
+            type_id: id as u32,
+            shape: plan.shapes[name.shape].clone(),
+        })
+        .collect()
 }

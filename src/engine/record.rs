@@ -4,22 +4,36 @@ use crate::event::{Row, Value};
 use crate::format::{ResultLayout, ResultWriter};
 use crate::vpl::plan::Plan;
 
-/// For each stream the layouts of its results, by lane.
+/// For each stream the layouts of its rows that leave the engine, by lane.
 #[derive(Debug)]
-pub(super) struct Layouts(Vec<Vec<ResultLayout>>);
+pub(super) struct Layouts {
+    streams: Vec<Vec<ResultLayout>>,
+    /// Of which streams the rows are results; those of others only go to sinks.
+    results: Vec<bool>,
+}
 
 impl Layouts {
     pub(super) fn of(plan: &Plan) -> Self {
         let layout = |stream: &crate::vpl::plan::StreamPlan| {
-            let results = stream.results.iter().map(|result| ResultLayout {
+            let rows = if stream.results.is_empty() { &stream.written } else { &stream.results };
+            let rows = rows.iter().map(|result| ResultLayout {
                 stream: stream.name.clone(),
                 type_name: result.type_name.clone(),
                 fields: result.fields.clone(),
                 rest: result.rest,
             });
-            results.collect()
+            rows.collect()
         };
-        Self(plan.streams.iter().map(layout).collect())
+        Self {
+            streams: plan.streams.iter().map(layout).collect(),
+            results: plan.streams.iter().map(|stream| !stream.results.is_empty()).collect(),
+        }
+    }
+
+    /// Whether a row is a result.
+    #[inline]
+    pub(super) fn are_results(&self, row: &Row) -> bool {
+        self.results[usize::from(row.rank()) - 1]
     }
 
     pub(super) fn record<'a>(&'a self, row: &'a Row) -> Record<'a> {
@@ -40,7 +54,7 @@ impl<'a> Record<'a> {
     }
 
     fn layout(&self) -> &'a ResultLayout {
-        &self.layouts.0[self.stream_index()][usize::from(self.row.lane())]
+        &self.layouts.streams[self.stream_index()][usize::from(self.row.lane())]
     }
 
     /// The stream that made it.
@@ -105,7 +119,7 @@ pub struct JsonLines(Vec<Vec<ResultWriter>>);
 
 impl JsonLines {
     pub(super) fn new(layouts: &Layouts) -> Self {
-        Self(layouts.0.iter().map(|stream| stream.iter().map(ResultWriter::new).collect()).collect())
+        Self(layouts.streams.iter().map(|stream| stream.iter().map(ResultWriter::new).collect()).collect())
     }
 
     /// Appends `record` and a line's end to `out`.

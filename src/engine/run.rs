@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::connect::{BadLine, Outcome};
 use crate::event::Row;
 use crate::flow::{Cycle, Leftovers, Running, Stage};
 use crate::idle::{Idle, IdleState};
@@ -42,6 +43,7 @@ pub struct Engine {
     /// From each stage: events on which its streams have failed.
     dead_letters: Vec<Receiver<DeadLetter>>,
     logs: Vec<LogRing>,
+    connectors: Outcome,
     /// Counts of the ends that were taken, from when they are dropped.
     taken: Arc<TakenCounts>,
     /// Filled when the run has ended.
@@ -79,7 +81,9 @@ impl Threaded {
     /// Publishes what was pushed. True when nothing pends in front of a full ring any more; inputs that are to be
     /// closed go then.
     fn settle(&mut self) -> bool {
-        let pending = self.inputs.iter_mut().filter_map(|input| (!input.settle_step()).then_some(())).count();
+        let closing = self.closing;
+        let is_settled = |input: &mut Input| (!closing || input.finish_sources()) & input.settle_step();
+        let pending = self.inputs.iter_mut().filter_map(|input| (!is_settled(input)).then_some(())).count();
         if pending == 0 && self.closing {
             self.events += self.inputs.iter().map(Input::events).sum::<u64>();
             self.inputs.clear();
@@ -142,7 +146,7 @@ impl Stepper {
             if !self.closing {
                 input.tick();
             }
-            if input.settle_step() && self.closing {
+            if (!self.closing || input.finish_sources()) & input.settle_step() && self.closing {
                 self.input = None;
                 work += 1;
             }
@@ -237,6 +241,7 @@ impl Engine {
             mode,
             dead_letters,
             logs,
+            connectors: Outcome::default(),
             taken: Arc::default(),
             ended: None,
         }
@@ -247,6 +252,11 @@ impl Engine {
         self.low_jitter = low_jitter;
         self.warnings.extend(warnings);
         self
+    }
+
+    /// What becomes of the connectors is told by the end.
+    pub(super) fn with_connectors(self, connectors: Outcome) -> Self {
+        Self { connectors, ..self }
     }
 
     /// A handle for the event type called `name`: one that a stream takes or an `event` statement declares.
@@ -317,12 +327,12 @@ impl Engine {
                 if inline.is_finished() {
                     return Err(EngineError::Closed);
                 }
-                inline.feed(row, &self.layouts, sink);
+                inline.feed(row, sink)?;
                 inline.check()
             }
             Mode::Threads(threads) => {
                 let output = threads.output.as_mut().ok_or(EngineError::Taken("output"))?;
-                if threads.closing {
+                if threads.closing || output.has_failed() {
                     return Err(EngineError::Closed);
                 }
                 let [input, ..] = &mut threads.inputs[..] else { return Err(EngineError::Taken("input")) };
@@ -346,10 +356,67 @@ impl Engine {
                     // Without room, stepping and taking results makes some.
                     stepper.step();
                     stepper.output.drain(DRAIN_LIMIT, &mut sink);
+                    if stepper.output.has_failed() {
+                        return Err(EngineError::Closed);
+                    }
                 }
             }
             Mode::Over => Err(EngineError::Closed),
         }
+    }
+
+    /// Feeds up to `limit` events of the files that the program itself reads (`.from`); returns how many, 0 where there
+    /// are no more. Without it they come in their places among the events that are fed, and what is left at the end: it
+    /// is for whoever feeds nothing else, or has to look after something else meanwhile.
+    pub fn feed_sources(
+        &mut self,
+        limit: usize,
+        mut sink: impl FnMut(Record<'_>),
+    ) -> Result<usize, EngineError> {
+        let mut count = 0;
+        if let Mode::Inline(inline) = &mut self.mode {
+            return inline.feed_sources(limit, None, sink);
+        }
+        while count < limit {
+            let pushed = match &mut self.mode {
+                Mode::Threads(threads) => {
+                    let [input, ..] = &mut threads.inputs[..] else {
+                        return Err(EngineError::Taken("input"));
+                    };
+                    input.push_sources(1, None)
+                }
+                Mode::Stepped(stepper) => {
+                    let input = stepper.input.as_mut().ok_or(EngineError::Closed)?;
+                    input.push_sources(1, None)
+                }
+                Mode::Inline(_) | Mode::Over => return Ok(count),
+            };
+            match pushed {
+                Ok(0) => break,
+                Ok(fed) => count += fed,
+                Err(Refused::Full) => self.make_room(&mut sink)?,
+                Err(refused) => return Err(refused.into()),
+            }
+        }
+        Ok(count)
+    }
+
+    /// Takes results, and steps where nobody else does.
+    fn make_room(&mut self, sink: impl FnMut(Record<'_>)) -> Result<(), EngineError> {
+        let output = match &mut self.mode {
+            Mode::Threads(threads) => {
+                let output = threads.output.as_mut().ok_or(EngineError::Taken("output"))?;
+                threads.idle.idle(output.drain(DRAIN_LIMIT, sink));
+                output
+            }
+            Mode::Stepped(stepper) => {
+                stepper.step();
+                stepper.output.drain(DRAIN_LIMIT, sink);
+                &stepper.output
+            }
+            Mode::Inline(_) | Mode::Over => return Ok(()),
+        };
+        if output.has_failed() { Err(EngineError::Closed) } else { Ok(()) }
     }
 
     /// Pushes an event without handing over results: [`poll`](Self::poll) does. Gives the event back where
@@ -360,12 +427,12 @@ impl Engine {
                 if inline.is_finished() {
                     return Err(InputError::Closed(event));
                 }
-                if inline.queue().rows.len() >= self.results_limit {
-                    return Err(InputError::Full(event));
-                }
                 let mut event = event;
-                inline.push(&mut event.row);
-                Ok(())
+                match inline.push(&mut event.row, self.results_limit) {
+                    Ok(true) => Ok(()),
+                    Ok(false) => Err(InputError::Full(event)),
+                    Err(_) => Err(InputError::Closed(event)),
+                }
             }
             Mode::Threads(threads) => match threads.inputs.first_mut().filter(|_| !threads.closing) {
                 Some(input) => input.try_push(event),
@@ -384,7 +451,7 @@ impl Engine {
     /// by it.
     pub fn poll(&mut self, sink: impl FnMut(Record<'_>)) -> usize {
         match &mut self.mode {
-            Mode::Inline(inline) => inline.poll(&self.layouts, sink),
+            Mode::Inline(inline) => inline.poll(sink),
             Mode::Threads(threads) => {
                 if !threads.closing {
                     threads.inputs.iter_mut().for_each(Input::tick);
@@ -441,11 +508,10 @@ impl Engine {
         let late = || give_up.is_some_and(|at| std::time::Instant::now() >= at);
         match &mut self.mode {
             Mode::Inline(inline) => {
-                inline.finish(&self.layouts, sink);
-                let outcome = inline.check();
+                let outcome = inline.finish(sink);
                 let stats = self.counted();
-                let stats = &*self.ended.insert(stats);
-                outcome.map(|()| stats)
+                self.ended = Some(stats);
+                self.told(outcome)
             }
             Mode::Threads(threads) => {
                 if threads.output.is_none() {
@@ -482,12 +548,13 @@ impl Engine {
                 }
                 let Mode::Stepped(stepper) = &mut self.mode else { return Err(EngineError::Closed) };
                 stepper.give_up();
+                stepper.output.finish();
                 let undelivered = stepper.leftovers.undelivered();
                 let outcome = stepper.outcome();
                 let mut stats = self.counted();
                 stats.undelivered = undelivered.into_iter().map(|ring| (ring.ring, ring.items)).collect();
-                let stats = self.ended.insert(stats);
-                outcome.map(|()| &*stats)
+                self.ended = Some(stats);
+                self.told(outcome)
             }
             Mode::Over => self.ended.as_ref().ok_or(EngineError::Closed),
         }
@@ -549,6 +616,9 @@ impl Engine {
         let deadline = give_up.map_or(deadline, |at| at.saturating_duration_since(std::time::Instant::now()));
         let Threaded { running, mut output, stats, events, mut results, .. } = *threads;
         results += output.as_mut().map_or(0, |output| output.results());
+        if let Some(output) = &mut output {
+            output.finish();
+        }
         let idles = running.idles();
         let pins = running.pins();
         let joined = running.join(deadline);
@@ -577,12 +647,24 @@ impl Engine {
         counted.events += taken_events;
         counted.results += taken_results;
         counted.log_lines_dropped = self.logs.iter().map(LogRing::dropped).sum();
+        counted.sinks = self.connectors.sinks();
         self.count_stages(&stats, &mut counted);
         self.ended = Some(counted);
-        match joined {
-            Ok(_) => self.ended.as_ref().ok_or(EngineError::Closed),
-            Err(error) => Err(EngineError::Join(Box::new(error))),
+        self.told(joined.map(drop).map_err(|error| EngineError::Join(Box::new(error))))
+    }
+
+    /// How the run has ended: what the connectors say comes first, since they may be why the rest did.
+    fn told(&self, outcome: Result<(), EngineError>) -> Result<&Stats, EngineError> {
+        if let Some(error) = self.connectors.take_error() {
+            return Err(error.into());
         }
+        outcome.and_then(|()| self.ended.as_ref().ok_or(EngineError::Closed))
+    }
+
+    /// Takes the lines of files that the program reads (`.from`) which are no events, where they are to be skipped.
+    /// They are kept up to a bound.
+    pub fn take_bad_lines(&mut self) -> Vec<BadLine> {
+        self.connectors.take_bad_lines()
     }
 
     /// The number of the last event that was fed or pushed here: what its results carry as [`Record::seq`]. Ticks of
@@ -617,6 +699,7 @@ impl Engine {
                 stats.results = queue.results;
                 stats.dead_letters = queue.failed;
                 stats.dead_letters_dropped = queue.dead_dropped;
+                stats.sinks = inline.sink_counts();
                 let counts = inline.stats();
                 stats.streams = counts
                     .iter()
@@ -627,11 +710,13 @@ impl Engine {
             Mode::Threads(threads) => {
                 stats.events = threads.events + threads.inputs.iter().map(Input::events).sum::<u64>();
                 stats.results = threads.results + threads.output.as_ref().map_or(0, Output::results);
+                stats.sinks = threads.output.as_ref().map_or_else(Vec::new, Output::sink_counts);
                 self.count_stages(&threads.stats, &mut stats);
             }
             Mode::Stepped(stepper) => {
                 stats.events = stepper.input.as_ref().map_or(stepper.events, Input::events);
                 stats.results = stepper.output.results();
+                stats.sinks = stepper.output.sink_counts();
                 self.count_stages(&stepper.stats, &mut stats);
             }
             Mode::Over => {}

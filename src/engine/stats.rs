@@ -4,6 +4,7 @@ use std::sync::PoisonError;
 
 use serde::Serialize;
 
+use crate::connect::SinkCounts;
 use crate::context::Failure;
 use crate::event::Row;
 use crate::event::json::{write_json, write_str};
@@ -34,6 +35,8 @@ pub struct Stats {
     pub contexts: Vec<ContextStats>,
     /// What became of what the operating system was asked for.
     pub low_jitter: LowJitterStats,
+    /// What was written to files and the console (`.to`).
+    pub sinks: Vec<SinkCounts>,
     /// Rows left on rings, by ring; empty after a run that ended as it should.
     pub undelivered: Vec<(String, u64)>,
     /// What was asked for and could not be had, in words.

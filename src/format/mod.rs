@@ -34,11 +34,13 @@ mod json_value;
 mod lines;
 mod number;
 mod results;
+mod row_lines;
 mod scan;
 mod source;
 mod types;
 
 pub use bad_input::BadInput;
 pub use results::{ResultLayout, ResultWriter};
+pub use row_lines::RowLines;
 pub use source::{EventSource, Format, MissingEventType, Position, SourceOptions};
 pub use types::{InputType, InputTypes};

@@ -10,6 +10,10 @@ use crate::functions::{Aggregate, Builtin};
 
 use super::syntax::{BinaryOp, Span, UnaryOp};
 
+mod connectors;
+
+pub use connectors::{ConsoleSourcePlan, SinkPlan, SinkTarget, SourceFilePlan};
+
 /// A resolved program.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
@@ -27,6 +31,12 @@ pub struct Plan {
     pub globals: Vec<GlobalPlan>,
     /// Timers. Their ticks enter like events, under a name of their own.
     pub timers: Vec<TimerPlan>,
+    /// What streams write to, in the order of the first `.to` of each.
+    pub sinks: Vec<SinkPlan>,
+    /// Files that are read as further inputs, in the order of the first `.from` of each.
+    pub source_files: Vec<SourceFilePlan>,
+    /// Whether standard input is one.
+    pub console_source: Option<ConsoleSourcePlan>,
     /// Whether anything in the program writes to the log.
     pub logs: bool,
     /// Whether anything in the program asks for the time with `now()`.
@@ -165,6 +175,8 @@ pub struct StreamPlan {
     /// How its rows are printed, where they are results; empty where they are none. A row's `lane` says which of them
     /// it is: always 0, but for `.process`, where it is the place of the emitted type.
     pub results: Vec<ResultPlan>,
+    /// The same for what sinks get of its rows; empty where they go to none.
+    pub written: Vec<ResultPlan>,
     /// The names that its rows feed: its own, and that of `.emit as`. Only names that somebody consumes.
     pub feeds: Vec<FeedPlan>,
 }
@@ -235,6 +247,11 @@ impl StreamPlan {
     /// Whether what its window does depends on the watermark.
     pub fn has_timed_window(&self) -> bool {
         self.window.as_ref().is_some_and(|window| !matches!(window, WindowPlan::Count { .. }))
+    }
+
+    /// Whether its rows leave the engine, as results or to sinks.
+    pub fn leaves_engine(&self) -> bool {
+        !self.results.is_empty() || !self.written.is_empty()
     }
 }
 

@@ -32,6 +32,18 @@ pub(super) fn print(view: &View<'_>) -> String {
             let _ = writeln!(out, "  n{name} -> s{consumer}{};", ring(plan.threaded));
         }
     }
+    for (at, sink) in plan.sinks.iter().enumerate() {
+        let _ = writeln!(out, "  sink{at} [label=\"{}\", shape=note];", escaped(sink.place()));
+        for stream in &sink.streams {
+            let _ = writeln!(out, "  s{stream} -> sink{at};");
+        }
+    }
+    for (at, source) in plan.source_files.iter().enumerate() {
+        let _ = writeln!(out, "  source{at} [label=\"{}\", shape=note];", escaped(&source.path));
+        for name in view.inputs().into_iter().filter(|&name| plan.names[name].name == source.event_type) {
+            let _ = writeln!(out, "  source{at} -> n{name};");
+        }
+    }
     let mut any_results = false;
     for (at, stream) in plan.streams.iter().enumerate() {
         for consumer in view.consumers(stream) {

@@ -4,7 +4,8 @@
 //! program leaves the choice), `stages` (name, context, streams; worker: its number, in a pool), `rings` (from, to: names of stages, `input` and
 //! `output`; names: what goes over it) and `streams` in the order in which they run (name, rank, context, from,
 //! operators as verb and text, results as type and fields with null for all fields, feeds, order_dependence with null
-//! where the order of rings does not matter).
+//! where the order of rings does not matter). Where the program reads or writes files: `source_files` (paths) and
+//! `sinks` (sink, streams).
 
 use serde::Serialize;
 use varpin::context::From;
@@ -20,6 +21,16 @@ struct PlanJson<'a> {
     stages: Vec<StageJson<'a>>,
     rings: Vec<RingJson<'a>>,
     streams: Vec<StreamJson<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    source_files: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    sinks: Vec<SinkJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct SinkJson<'a> {
+    sink: &'a str,
+    streams: Vec<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -88,6 +99,15 @@ pub(super) fn print(view: &View<'_>) -> String {
         stages: if plan.threaded { stages(view) } else { Vec::new() },
         rings: if plan.threaded { rings(view) } else { Vec::new() },
         streams: streams(view),
+        source_files: plan.source_files.iter().map(|source| source.path.as_str()).collect(),
+        sinks: plan
+            .sinks
+            .iter()
+            .map(|sink| SinkJson {
+                sink: sink.place(),
+                streams: sink.streams.iter().map(|&stream| plan.streams[stream].name.as_str()).collect(),
+            })
+            .collect(),
     };
     // Names, numbers and lists always have a form in JSON.
     serde_json::to_string_pretty(&all).unwrap_or_default()

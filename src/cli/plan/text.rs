@@ -18,8 +18,22 @@ pub(super) fn print(view: &View<'_>) -> String {
             "no contexts: everything runs on the thread that reads the input; no other thread, no ring\n",
         );
     }
+    files(&mut out, view);
     streams(&mut out, view);
     out
+}
+
+/// What comes in beside the events that the command is given.
+fn files(out: &mut String, view: &View<'_>) {
+    if !view.plan.source_files.is_empty() {
+        out.push_str("\nfiles that are read, merged by time with the other events\n");
+    }
+    for source in &view.plan.source_files {
+        let _ = writeln!(out, "  {}", source.path);
+    }
+    if view.plan.console_source.is_some() {
+        out.push_str("\nthe events come from standard input\n");
+    }
 }
 
 fn threads(out: &mut String, view: &View<'_>) {
@@ -152,7 +166,7 @@ fn streams(out: &mut String, view: &View<'_>) {
             let consumers: Vec<&str> =
                 consumers.iter().map(|&consumer| view.plan.streams[consumer].name.as_str()).collect();
             lines.push(line("feeds", consumers.join(", ")));
-        } else if stream.results.is_empty() {
+        } else if !stream.leaves_engine() {
             lines.push(line("feeds", "nothing, and has no results: it does nothing".to_owned()));
         }
         if let Some(why) = view.dependence(index) {

@@ -28,6 +28,7 @@ pub(super) struct EventDecl {
 impl<'a> Resolver<'a> {
     pub(super) fn declarations(&mut self, program: &'a Program) {
         self.contexts(program);
+        self.connectors(program);
         self.types(program);
         self.events(program);
         self.declare_functions(program);
@@ -437,22 +438,21 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// Statements that parse and mean nothing yet.
+    /// Statements that cannot stand where they stand. What else there is has been taken by its own pass.
     fn refuse_the_rest(&mut self, program: &'a Program) {
         for statement in &program.statements {
-            let construct = match &statement.kind {
-                StatementKind::Connector { .. } => "`connector`",
+            match &statement.kind {
                 StatementKind::Import { path_span, .. } => {
                     // Those of a file have been replaced by what they import.
                     self.findings
                         .push(Diagnostic::error(*path_span, "`import` cannot be followed here").help(
                         "it stands outside any `for`, in a program that is loaded from a file, not from text",
                     ));
-                    continue;
                 }
                 StatementKind::For { .. }
                 | StatementKind::Context { .. }
                 | StatementKind::Config { .. }
+                | StatementKind::Connector { .. }
                 | StatementKind::Event { .. }
                 | StatementKind::TypeAlias { .. }
                 | StatementKind::TypeRecord { .. }
@@ -460,9 +460,8 @@ impl<'a> Resolver<'a> {
                 | StatementKind::Function { .. }
                 | StatementKind::Pattern { .. }
                 | StatementKind::Stream(_)
-                | StatementKind::Assign { .. } => continue,
-            };
-            self.refuse(statement.span, construct);
+                | StatementKind::Assign { .. } => {}
+            }
         }
     }
 }

@@ -8,6 +8,7 @@
 //! layouts is filled in by the last pass, *layouts*, which walks the streams backwards.
 
 mod concurrent;
+mod connectors;
 mod declarations;
 mod expand;
 mod expr;
@@ -39,6 +40,7 @@ pub fn resolve(program: &Program) -> (Plan, Vec<Diagnostic>) {
     resolver.declarations(&program);
     resolver.streams();
     resolver.unwanted(&program);
+    resolver.check_connectors(&program);
     if !resolver.findings.iter().any(|finding| finding.severity == Severity::Error) {
         resolver.layouts();
     }
@@ -58,6 +60,8 @@ struct Resolver<'a> {
     types: HashMap<&'a str, crate::event::FieldType>,
     /// Contexts by name.
     context_ids: HashMap<&'a str, usize>,
+    /// `connector` statements by name.
+    connectors: HashMap<&'a str, connectors::Connector>,
     /// Functions by name.
     function_ids: HashMap<String, usize>,
     /// Names of rows by text.

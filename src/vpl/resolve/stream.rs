@@ -38,6 +38,10 @@ pub(super) struct Draft {
     merged: Option<usize>,
     pub(super) sides: Vec<(String, usize)>,
     sends_to: Option<(usize, Span)>,
+    /// The first `.to`.
+    pub(super) to: Option<Span>,
+    /// One of them is the console, where results are printed anyway.
+    pub(super) to_console: bool,
 }
 
 impl Draft {
@@ -99,6 +103,7 @@ impl<'a> Resolver<'a> {
                 on_error: OnErrorPlan::default(),
                 pool: None,
                 results: Vec::new(),
+                written: Vec::new(),
                 feeds: Vec::new(),
             },
             scope,
@@ -114,6 +119,8 @@ impl<'a> Resolver<'a> {
             merged,
             sides: Vec::new(),
             sends_to: None,
+            to: None,
+            to_console: false,
         };
         draft.sides = draft.row().sides;
         if draft.scope.partitioned {
@@ -147,7 +154,7 @@ impl<'a> Resolver<'a> {
         let row = draft.row();
         let joined = !row.sides.is_empty();
         let consumed = self.consumed.contains(decl.name.text.as_str());
-        let is_result = draft.makes_results || !consumed;
+        let is_result = draft.makes_results || !consumed || draft.to_console;
         if joined && (is_result || consumed) {
             // All fields of a join leave it under their own names.
             if let Expr::AllFields { fields, .. } = self.all_fields_of_sides(&row, decl.name.span) {
@@ -161,6 +168,7 @@ impl<'a> Resolver<'a> {
         if is_result {
             draft.plan.results = self.results(draft, shape);
         }
+        draft.plan.written = self.written(draft, shape);
         // Rows under the stream's name have the stream's layout. Where an `event` of the same name is declared,
         // events from outside come under it too, and bring its fields.
         let name = self.row_name(&decl.name.text);
@@ -197,7 +205,7 @@ impl<'a> Resolver<'a> {
             feeds.into_iter().map(|(name, lane)| FeedPlan { name, remap: None, lane }).collect();
     }
 
-    fn results(&mut self, draft: &Draft, shape: usize) -> Vec<ResultPlan> {
+    pub(super) fn results(&mut self, draft: &Draft, shape: usize) -> Vec<ResultPlan> {
         let other_type = |ty: &String| (*ty != draft.plan.name).then(|| ty.clone());
         if let Some(emits) = &draft.process
             && draft.own_fields.is_none()
@@ -233,7 +241,9 @@ impl<'a> Resolver<'a> {
                 return (self.timer(stream, interval, initial_delay.as_ref(), scope), None);
             }
             SourceKind::Sequence(_) => drop(self.refuse(source.span, "`sequence`")),
-            SourceKind::From { .. } => drop(self.refuse(source.span, "`.from`")),
+            SourceKind::From { event_type, connector, settings } => {
+                return (self.from(event_type, connector, settings, source.span, scope), None);
+            }
         }
         // Refused: the operators are still resolved, over rows that can have any field, for their own findings.
         let shape = self.new_shape(Shape::default());
@@ -339,6 +349,7 @@ impl<'a> Resolver<'a> {
     /// One operator. There is no wildcard here: what the language names either gets its meaning or is refused by name.
     fn operator(&mut self, operator: &'a syntax::Operator, draft: &mut Draft) {
         let at = operator.name_span;
+        self.check_behind_to(&operator.kind, &construct(&operator.kind), at, draft);
         match &operator.kind {
             OperatorKind::Context(name) => self.set_context(name, draft),
             OperatorKind::Where(test) | OperatorKind::Having(test) => {
@@ -407,6 +418,12 @@ impl<'a> Resolver<'a> {
             OperatorKind::Tap(args) => self.log("tap", args, draft),
             OperatorKind::Log(args) => self.log("log", args, draft),
             OperatorKind::Process(call) => self.process(call, draft),
+            OperatorKind::To(args) => self.to(args, at, draft),
+            OperatorKind::From(_) => {
+                let message = "`.from` stands right behind an event type";
+                self.findings
+                    .push(Diagnostic::error(at, message).help("as in stream S = Type.from(connector)"));
+            }
             OperatorKind::OnError(policy) => self.on_error(policy, at, draft),
             OperatorKind::FollowedBy(_)
             | OperatorKind::Within(_)
@@ -422,10 +439,7 @@ impl<'a> Resolver<'a> {
                 self.findings.push(Diagnostic::error(at, message).help("as in A as a -> B as b .within(5s)"));
             }
             OperatorKind::Concurrent(items) => self.concurrent(items, at, draft),
-            OperatorKind::To(_)
-            | OperatorKind::From(_)
-            | OperatorKind::Fork(_)
-            | OperatorKind::Reserved { .. } => {
+            OperatorKind::Fork(_) | OperatorKind::Reserved { .. } => {
                 let construct = construct(&operator.kind);
                 self.refuse(at, &construct);
             }

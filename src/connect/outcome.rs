@@ -1,0 +1,123 @@
+//! What connectors have come to: the first error, counts, and lines that were skipped. Shared by the ends of an
+//! engine, which may be in other hands, and the engine itself.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::PoisonError;
+
+use serde::Serialize;
+
+use crate::format::BadInput;
+use crate::sync::{Arc, Mutex};
+
+/// Lines that are kept until somebody takes them.
+const BAD_LINES_KEPT: usize = 10_000;
+
+/// Why a connector cannot go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// Rows cannot be written.
+    #[error("cannot write the rows of {streams} to {place}: {error}")]
+    Sink {
+        /// The streams whose rows go there: `stream S`, or `streams S and T`.
+        streams: String,
+        /// The file as the program names it, or the console.
+        place: String,
+        /// Why not.
+        error: io::Error,
+    },
+    /// A source of events cannot be read.
+    #[error("cannot read events from {place}: {error}")]
+    Source {
+        /// The file as the program names it.
+        place: String,
+        /// Why not.
+        error: io::Error,
+    },
+    /// A line of a source is no event.
+    #[error("{}: {}", .0.place, .0.line)]
+    BadLine(BadLine),
+    /// The program was read from a text, so nobody knows where its files are.
+    #[error("the program has no directory to look for {0} in: name one with Builder::directory")]
+    NoDirectory(String),
+    /// A connector that was to be opened in another way is none of the program's.
+    #[error("the program writes to no connector called {0}")]
+    Unknown(String),
+}
+
+/// A line of a source that is no event.
+#[derive(Clone, Debug)]
+pub struct BadLine {
+    /// The file as the program names it.
+    pub place: String,
+    /// What is wrong with it.
+    pub line: BadInput,
+}
+
+/// What a sink has taken.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct SinkCounts {
+    /// The file as the program names it, or the console.
+    pub sink: String,
+    /// Rows that were written.
+    pub rows: u64,
+    /// How many bytes they took.
+    pub bytes: u64,
+    /// Rows that were not, because writing had failed before.
+    pub unwritten: u64,
+}
+
+/// What the connectors of an engine have come to so far.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome(Arc<Mutex<Inner>>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    error: Option<ConnectError>,
+    sinks: Vec<SinkCounts>,
+    bad_lines: VecDeque<BadLine>,
+}
+
+impl Outcome {
+    fn with<R>(&self, then: impl FnOnce(&mut Inner) -> R) -> R {
+        then(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Notes an error; the first counts.
+    pub fn failed(&self, error: ConnectError) {
+        self.with(|inner| {
+            inner.error.get_or_insert(error);
+        });
+    }
+
+    /// Takes the first error.
+    pub fn take_error(&self) -> Option<ConnectError> {
+        self.with(|inner| inner.error.take())
+    }
+
+    /// Sets what sinks have taken.
+    pub fn set_sinks(&self, counts: Vec<SinkCounts>) {
+        self.with(|inner| inner.sinks = counts);
+    }
+
+    /// What sinks have taken, as far as that was set.
+    pub fn sinks(&self) -> Vec<SinkCounts> {
+        self.with(|inner| inner.sinks.clone())
+    }
+
+    /// Keeps a line that was skipped, up to a bound.
+    pub(super) fn skipped(&self, bad: BadLine) {
+        self.with(|inner| {
+            if inner.bad_lines.len() < BAD_LINES_KEPT {
+                inner.bad_lines.push_back(bad);
+            }
+        });
+    }
+
+    /// Takes the lines that were skipped.
+    pub fn take_bad_lines(&self) -> Vec<BadLine> {
+        self.with(|inner| inner.bad_lines.drain(..).collect())
+    }
+}

@@ -1,0 +1,276 @@
+//! Sinks: rows of streams as lines of files and of the console. The rows of all streams that go to one sink go through
+//! one buffer, so lines stay whole and in the order of the results.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::event::Row;
+use crate::format::{ResultLayout, RowLines};
+use crate::vpl::plan::{Plan, SinkPlan, SinkTarget, StreamPlan};
+
+use super::outcome::{ConnectError, Outcome, SinkCounts};
+use super::places::Places;
+
+/// Collected bytes that are written at once.
+const WRITE_AT_BYTES: usize = 64 * 1024;
+/// Rows are not held back for longer than this while others come.
+const WRITE_AFTER: Duration = Duration::from_millis(100);
+
+/// Opens what is written instead of a connector's file.
+pub type OpenWriter = Arc<dyn Fn() -> io::Result<Box<dyn Write + Send>> + Send + Sync>;
+
+/// The sinks of a program.
+pub struct Sinks {
+    sinks: Vec<Sink>,
+    /// By stream: the sinks that take its rows.
+    routes: Vec<Vec<Route>>,
+    outcome: Outcome,
+    failed: bool,
+}
+
+struct Route {
+    sink: usize,
+    /// By lane.
+    lines: Vec<RowLines>,
+}
+
+struct Sink {
+    place: String,
+    streams: String,
+    writer: Box<dyn Write + Send>,
+    /// What is left to do before the first row: emptying the file, or looking for its end.
+    begin: Option<Begin>,
+    header: Vec<u8>,
+    buffer: Vec<u8>,
+    /// How many rows are in the buffer.
+    collected: u64,
+    written_at: Instant,
+    counts: SinkCounts,
+    failed: bool,
+}
+
+/// A file before its first row.
+struct Begin {
+    file: File,
+    append: bool,
+}
+
+impl Sinks {
+    /// Opens the sinks of `plan`; none where it has none. Nothing is emptied before the first row, or the end.
+    ///
+    /// `custom` is written instead of the connector of that name; the console is left to the caller where
+    /// `prints_results`, since results are printed there anyway.
+    pub fn open(
+        plan: &Plan,
+        places: Option<&mut Places>,
+        custom: &[(String, OpenWriter)],
+        prints_results: bool,
+        outcome: Outcome,
+    ) -> Result<Option<Self>, ConnectError> {
+        if let Some((name, _)) =
+            custom.iter().find(|(name, _)| !plan.sinks.iter().any(|sink| sink.name == *name))
+        {
+            return Err(ConnectError::Unknown(name.clone()));
+        }
+        let mut places = places;
+        let mut sinks = Vec::new();
+        let mut routes: Vec<Vec<Route>> = plan.streams.iter().map(|_| Vec::new()).collect();
+        for spec in &plan.sinks {
+            let custom = custom.iter().find(|(name, _)| *name == spec.name).map(|(_, open)| open);
+            if spec.target == SinkTarget::Console && prints_results && custom.is_none() {
+                continue;
+            }
+            let sink = Sink::open(plan, spec, places.as_deref_mut(), custom)?;
+            let mut header = Vec::new();
+            for &stream in &spec.streams {
+                let lines = lines(&plan.streams[stream], &spec.target);
+                header = lines.first().map_or(header, RowLines::header);
+                routes[stream].push(Route { sink: sinks.len(), lines });
+            }
+            sinks.push(Sink { header, ..sink });
+        }
+        Ok((!sinks.is_empty()).then_some(Self { sinks, routes, outcome, failed: false }))
+    }
+
+    /// Takes a row of the stream that its rank says.
+    pub fn write(&mut self, row: &Row) {
+        let Some(routes) = self.routes.get_mut(usize::from(row.rank()).wrapping_sub(1)) else { return };
+        for Route { sink, lines } in routes {
+            let sink = &mut self.sinks[*sink];
+            if sink.failed {
+                sink.counts.unwritten += 1;
+                continue;
+            }
+            lines[usize::from(row.lane())].write(&mut sink.buffer, row);
+            sink.collected += 1;
+            if sink.buffer.len() >= WRITE_AT_BYTES {
+                self.failed |= !sink.write_out(&self.outcome);
+            }
+        }
+    }
+
+    /// Writes what is collected: all of it where nothing else is to do now, else what waits already for a while.
+    pub fn settle(&mut self, is_idle: bool) {
+        for sink in &mut self.sinks {
+            if !sink.buffer.is_empty() && (is_idle || sink.written_at.elapsed() >= WRITE_AFTER) {
+                self.failed |= !sink.write_out(&self.outcome);
+            }
+        }
+    }
+
+    /// Writes all that is left, and tells what was written. To be called at the end.
+    pub fn finish(&mut self) {
+        for sink in &mut self.sinks {
+            self.failed |= !sink.write_out(&self.outcome);
+            if !sink.failed
+                && let Err(error) = sink.writer.flush()
+            {
+                sink.fail(error, &self.outcome);
+                self.failed = true;
+            }
+        }
+        self.outcome.set_sinks(self.counts());
+    }
+
+    /// Whether one of them has failed; the [`Outcome`] says how.
+    #[inline]
+    pub fn have_failed(&self) -> bool {
+        self.failed
+    }
+
+    /// What each has taken so far.
+    pub fn counts(&self) -> Vec<SinkCounts> {
+        self.sinks.iter().map(|sink| sink.counts.clone()).collect()
+    }
+}
+
+impl std::fmt::Debug for Sinks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sinks").field("counts", &self.counts()).finish_non_exhaustive()
+    }
+}
+
+/// How the rows of a stream are printed, by lane.
+fn lines(stream: &StreamPlan, target: &SinkTarget) -> Vec<RowLines> {
+    let format = match target {
+        SinkTarget::Console => crate::format::Format::Jsonl,
+        SinkTarget::File { format, .. } => *format,
+    };
+    let layout = |written: &crate::vpl::plan::ResultPlan| ResultLayout {
+        stream: stream.name.clone(),
+        type_name: written.type_name.clone(),
+        fields: written.fields.clone(),
+        rest: written.rest,
+    };
+    stream.written.iter().map(|written| RowLines::new(format, &layout(written))).collect()
+}
+
+/// The streams of a sink, for messages.
+fn names(plan: &Plan, sink: &SinkPlan) -> String {
+    let names: Vec<&str> = sink.streams.iter().map(|&stream| plan.streams[stream].name.as_str()).collect();
+    match &names[..] {
+        [name] => format!("stream {name}"),
+        [names @ .., last] => format!("streams {} and {last}", names.join(", ")),
+        [] => "no stream".to_owned(),
+    }
+}
+
+impl Sink {
+    fn open(
+        plan: &Plan,
+        spec: &SinkPlan,
+        places: Option<&mut Places>,
+        custom: Option<&OpenWriter>,
+    ) -> Result<Self, ConnectError> {
+        let (place, streams) = (spec.place().to_owned(), names(plan, spec));
+        let failed = |error| ConnectError::Sink { streams: streams.clone(), place: place.clone(), error };
+        let (writer, begin): (Box<dyn Write + Send>, Option<Begin>) = match (custom, &spec.target) {
+            (Some(open), _) => (open().map_err(failed)?, None),
+            (None, SinkTarget::Console) => (Box::new(io::stdout()), None),
+            (None, SinkTarget::File { path, append, .. }) => {
+                let places = places.ok_or_else(|| ConnectError::NoDirectory(path.clone()))?;
+                let file = places.to_write(path, *append).map_err(failed)?;
+                let begin = file.try_clone().map_err(failed)?;
+                (Box::new(file), Some(Begin { file: begin, append: *append }))
+            }
+        };
+        Ok(Self {
+            counts: SinkCounts { sink: place.clone(), ..SinkCounts::default() },
+            place,
+            streams,
+            writer,
+            begin,
+            header: Vec::new(),
+            buffer: Vec::new(),
+            collected: 0,
+            written_at: Instant::now(),
+            failed: false,
+        })
+    }
+
+    /// Writes what is collected. False if that has failed.
+    fn write_out(&mut self, outcome: &Outcome) -> bool {
+        if self.failed {
+            return true;
+        }
+        let written = self.begin().and_then(|()| self.writer.write_all(&self.buffer));
+        self.written_at = Instant::now();
+        match written {
+            Ok(()) => {
+                self.counts.bytes += self.buffer.len() as u64;
+                self.counts.rows += std::mem::take(&mut self.collected);
+                self.buffer.clear();
+                true
+            }
+            Err(error) => {
+                self.fail(error, outcome);
+                false
+            }
+        }
+    }
+
+    #[cold]
+    fn fail(&mut self, error: io::Error, outcome: &Outcome) {
+        self.failed = true;
+        self.buffer = Vec::new();
+        self.counts.unwritten += std::mem::take(&mut self.collected);
+        outcome.failed(ConnectError::Sink {
+            streams: self.streams.clone(),
+            place: self.place.clone(),
+            error,
+        });
+    }
+
+    /// Before the first row: the file is emptied, or its end looked for; a header is put in front.
+    fn begin(&mut self) -> io::Result<()> {
+        let header = std::mem::take(&mut self.header);
+        let Some(Begin { mut file, append }) = self.begin.take() else {
+            return self.writer.write_all(&header);
+        };
+        // Pipes and devices have no length.
+        if file.metadata()?.is_file() {
+            if !append {
+                file.set_len(0)?;
+            } else if !ends_with_newline(&mut file)? {
+                self.writer.write_all(b"\n")?;
+            }
+            if file.seek(SeekFrom::End(0))? > 0 {
+                return Ok(());
+            }
+        }
+        self.writer.write_all(&header)
+    }
+}
+
+/// Whether whatever is in the file ends with its last line; leaves it at its end.
+fn ends_with_newline(file: &mut File) -> io::Result<bool> {
+    if file.seek(SeekFrom::End(0))? == 0 {
+        return Ok(true);
+    }
+    file.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    file.read_exact(&mut last)?;
+    Ok(last == *b"\n")
+}

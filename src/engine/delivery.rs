@@ -1,0 +1,65 @@
+//! Where the rows that leave the engine go: results to the embedder, and rows of `.to` to their sinks.
+
+use crate::connect::{SinkCounts, Sinks};
+use crate::event::Row;
+use crate::sync::Arc;
+
+use super::record::{Layouts, Record};
+
+/// Hands rows over, on the thread that takes results.
+#[derive(Debug)]
+pub(super) struct Delivery {
+    layouts: Arc<Layouts>,
+    sinks: Option<Box<Sinks>>,
+}
+
+impl Delivery {
+    pub(super) fn new(layouts: Arc<Layouts>, sinks: Option<Sinks>) -> Self {
+        Self { layouts, sinks: sinks.map(Box::new) }
+    }
+
+    /// Hands a row over; whether it was a result.
+    #[inline]
+    pub(super) fn deliver(&mut self, row: &Row, mut sink: impl FnMut(Record<'_>)) -> bool {
+        if let Some(sinks) = &mut self.sinks {
+            sinks.write(row);
+            if !self.layouts.are_results(row) {
+                return false;
+            }
+        }
+        sink(self.layouts.record(row));
+        true
+    }
+
+    /// A row that is a result.
+    #[inline]
+    pub(super) fn record<'a>(&'a self, row: &'a Row) -> Record<'a> {
+        self.layouts.record(row)
+    }
+
+    /// Writes what sinks have collected; see [`Sinks::settle`].
+    #[inline]
+    pub(super) fn settle(&mut self, is_idle: bool) {
+        if let Some(sinks) = &mut self.sinks {
+            sinks.settle(is_idle);
+        }
+    }
+
+    /// Writes what is left.
+    pub(super) fn finish(&mut self) {
+        if let Some(sinks) = &mut self.sinks {
+            sinks.finish();
+        }
+    }
+
+    /// Whether a sink has failed: nothing more should be fed then.
+    #[inline]
+    pub(super) fn has_failed(&self) -> bool {
+        self.sinks.as_ref().is_some_and(|sinks| sinks.have_failed())
+    }
+
+    /// What the sinks have taken.
+    pub(super) fn counts(&self) -> Vec<SinkCounts> {
+        self.sinks.as_ref().map_or_else(Vec::new, |sinks| sinks.counts())
+    }
+}
