@@ -281,9 +281,12 @@ fn run(case: &Case, moments: &[Moment], contexts: bool, options: impl FnOnce(Bui
     let mut lines = Vec::new();
     for (event, moment) in case.events().into_iter().zip(moments.iter().cycle()) {
         live.clock.advance(u64::from(moment.wait_ms) * 1_000_000);
-        if moment.idle {
-            live.engine.step();
-            live.engine.poll(|result| lines.push(result.to_json()));
+        // Where there is no room the clock is not told, so whoever wants the same ticks makes room first.
+        while moment.idle {
+            let moved = live.engine.step();
+            if moved + live.engine.poll(|result| lines.push(result.to_json())) == 0 {
+                break;
+            }
         }
         let Ok(ty) = live.engine.event_type(&event.name) else { continue };
         let known = |name: &str| !matches!(ty.field(name), Err(EventError::UnknownField { .. }));
@@ -337,7 +340,10 @@ proptest! {
         order in prop::sample::select(vec![MergeOrder::Arrival, MergeOrder::Timestamp]),
     ) {
         let alone = run(&case, &moments, false, |builder| builder);
-        prop_assume!(alone.late == 0);
+        if alone.late > 0 {
+            // About every other case: there the orders may differ by what is late.
+            return Ok(());
+        }
         let stepped =
             run(&case, &moments, true, |builder| builder.stepped().order(order).capacity(capacity).batch_limit(batch));
         let program = Program::parse(&case.program(true)).unwrap();

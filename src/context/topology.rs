@@ -58,7 +58,7 @@ impl StageSpec {
         self.streams.iter().copied().filter(all_here)
     }
 
-    /// Of those, the streams whose rows are results.
+    /// Of those, the streams whose rows leave the engine.
     pub fn results<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = usize> + 'a {
         self.makes(plan).filter(|&stream| plan.streams[stream].leaves_engine())
     }
