@@ -180,6 +180,11 @@ impl Behind {
         Ok(())
     }
 
+    /// Counts `rows` more, which another worker has counted until now.
+    pub(super) fn take_over(&mut self, rows: usize) {
+        self.held += rows;
+    }
+
     /// Counts `rows` less.
     pub(super) fn release(&mut self, rows: usize) {
         self.held -= rows;
@@ -291,6 +296,13 @@ pub(super) struct Window<'a> {
     pub(super) key: &'a Value,
     pub(super) bounds: Bounds,
     pub(super) cause: Cause,
+}
+
+impl Contents {
+    /// What counts against the bound of open windows.
+    pub(super) fn held(&self) -> usize {
+        self.held
+    }
 }
 
 impl BatchOp {

@@ -1,10 +1,10 @@
 //! The operators in front of a window, one row at a time. A row passes them by reference; only an operator that makes
 //! a new row makes one.
 
-use crate::event::Row;
+use crate::event::{Row, Value};
 use crate::vpl::plan::{OpPlan, Plan, StreamPlan};
 
-use super::distinct::Distinct;
+use super::distinct::{Distinct, Seen};
 use super::emit::Mark;
 use super::env::Env;
 use super::error::{CompileError, Failure};
@@ -140,6 +140,44 @@ impl Chain {
         match &mut self.ops[..] {
             [] => next.take(row, env),
             ops => run(ops, row, env, next),
+        }
+    }
+
+    /// Takes out what its operators have kept for the keys that leave.
+    pub(super) fn split(
+        &mut self,
+        leaves: &dyn Fn(&Value) -> bool,
+    ) -> (Vec<Vec<Seen>>, Vec<Vec<(Value, u64)>>) {
+        let (mut distincts, mut limits) = (Vec::new(), Vec::new());
+        for op in &mut self.ops {
+            match op {
+                RowOp::Distinct(distinct) => distincts.push(distinct.split(leaves)),
+                RowOp::Limit(limit) => limits.push(limit.split(leaves)),
+                RowOp::Filter(_)
+                | RowOp::Project(_)
+                | RowOp::Replace(_)
+                | RowOp::PartitionBy(_)
+                | RowOp::Log(_)
+                | RowOp::Process(_) => {}
+            }
+        }
+        (distincts, limits)
+    }
+
+    /// Adds what the operators of the same chain elsewhere have kept.
+    pub(super) fn join(&mut self, distincts: Vec<Vec<Seen>>, limits: Vec<Vec<(Value, u64)>>) {
+        let (mut distincts, mut limits) = (distincts.into_iter(), limits.into_iter());
+        for op in &mut self.ops {
+            match op {
+                RowOp::Distinct(distinct) => distinct.join(distincts.next().unwrap_or_default()),
+                RowOp::Limit(limit) => limit.join(limits.next().unwrap_or_default()),
+                RowOp::Filter(_)
+                | RowOp::Project(_)
+                | RowOp::Replace(_)
+                | RowOp::PartitionBy(_)
+                | RowOp::Log(_)
+                | RowOp::Process(_) => {}
+            }
         }
     }
 

@@ -23,8 +23,9 @@ pub(super) struct Distinct {
     values: Vec<Value>,
 }
 
+/// Values that have been seen together; the key first, where there is one.
 #[derive(Debug)]
-struct Seen {
+pub(super) struct Seen {
     hash: u64,
     values: Box<[Value]>,
 }
@@ -69,6 +70,19 @@ impl Distinct {
     /// Starts anew: for the next window.
     pub(super) fn reset(&mut self) {
         self.seen.clear();
+    }
+
+    /// Takes out what it has seen of the keys that leave.
+    pub(super) fn split(&mut self, leaves: &dyn Fn(&Value) -> bool) -> Vec<Seen> {
+        let goes = |seen: &mut Seen| seen.values.first().is_some_and(leaves);
+        self.seen.extract_if(goes).collect()
+    }
+
+    /// Adds what another one has seen.
+    pub(super) fn join(&mut self, seen: Vec<Seen>) {
+        for seen in seen {
+            self.seen.insert_unique(seen.hash, seen, |seen| seen.hash);
+        }
     }
 
     /// How many values it remembers.

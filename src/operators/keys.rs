@@ -145,6 +145,40 @@ impl<S: Default> Keys<S> {
         if self.partitioned { self.table.iter().map(|place| place.entry as usize).collect() } else { vec![0] }
     }
 
+    /// Takes out the keys that leave, with their states.
+    pub(super) fn split(&mut self, leaves: &dyn Fn(&Value) -> bool) -> Vec<(Value, S)> {
+        let (entries, free) = (&mut self.entries, &mut self.free);
+        let mut left = Vec::new();
+        self.table.retain(|place| {
+            let entry = &mut entries[place.entry as usize];
+            let goes = leaves(&entry.key);
+            if goes {
+                left.push((std::mem::take(&mut entry.key), std::mem::take(&mut entry.state)));
+                free.push(place.entry);
+            }
+            !goes
+        });
+        left
+    }
+
+    /// Puts a key in that another table has let go of. It was within a bound there, so none is looked at here.
+    pub(super) fn join(&mut self, key: Value, state: S) {
+        if let Some(number) = self.find(&key) {
+            self.entries[number].state = state;
+            return;
+        }
+        let hash = key_hash(&key);
+        let entry = Entry { key, state };
+        let number = if let Some(free) = self.free.pop() {
+            self.entries[free as usize] = entry;
+            free
+        } else {
+            self.entries.push(entry);
+            (self.entries.len() - 1) as u32
+        };
+        self.table.insert_unique(hash, Place { hash, entry: number }, |place| place.hash);
+    }
+
     /// How many keys have an entry.
     pub(super) fn len(&self) -> usize {
         if self.partitioned { self.table.len() } else { 0 }

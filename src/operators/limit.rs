@@ -33,6 +33,16 @@ impl Limit {
         self.seen = Keys::new(self.partitioned, self.max_keys);
     }
 
+    /// Takes out what it has seen of the keys that leave.
+    pub(super) fn split(&mut self, leaves: &dyn Fn(&Value) -> bool) -> Vec<(Value, u64)> {
+        self.seen.split(leaves)
+    }
+
+    /// Adds what another one has seen of these keys.
+    pub(super) fn join(&mut self, seen: Vec<(Value, u64)>) {
+        seen.into_iter().for_each(|(key, count)| self.seen.join(key, count));
+    }
+
     /// How many keys it remembers.
     pub(super) fn keys(&self) -> usize {
         self.seen.len()

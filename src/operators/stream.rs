@@ -5,7 +5,7 @@
 //! every event that reaches the stream, also one that a filter then drops (D1). A stream in which nothing
 //! depends on it does not keep one.
 
-use crate::event::Row;
+use crate::event::{Row, Value};
 use crate::vpl::plan::{InputPlan, OnErrorPlan, Plan, SourcePlan};
 
 use super::behind::Behind;
@@ -17,6 +17,7 @@ use super::expr::Compiler;
 use super::filter::Filter;
 use super::join::Join;
 use super::limits::Limits;
+use super::moving::Moved;
 use super::remap::Remap;
 use super::sequence::{Sequence, SequenceStats};
 use super::window::Windows;
@@ -279,6 +280,16 @@ impl StreamRuntime {
     ) -> Result<(), OperatorError> {
         let moved = self.set_watermark(watermark_ns, Cause { seq, stamp: 0 }, env, out);
         moved.map_err(|failure| self.failed(failure))
+    }
+
+    /// Of a worker of a pool: takes out what it has kept for the keys that leave it.
+    pub fn let_go(&mut self, leaves: &dyn Fn(&Value) -> bool) -> Moved {
+        Moved::out_of(&mut self.chain, self.windows.as_mut(), &mut self.behind, leaves)
+    }
+
+    /// Of a worker of a pool: takes up what another worker has kept.
+    pub fn take_up(&mut self, moved: Moved) {
+        moved.into_place(&mut self.chain, self.windows.as_mut(), &mut self.behind);
     }
 
     /// The end of the input: closes all that is open. What comes out carries the sequence number `seq`.

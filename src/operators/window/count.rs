@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use crate::event::Row;
+use crate::event::{Row, Value};
 use crate::event::order::key_cmp;
 
 use super::super::behind::{Behind, Contents, Window};
@@ -23,7 +23,7 @@ pub(in super::super) struct TumblingCount {
 
 /// The window of a key that is not full yet.
 #[derive(Debug, Default)]
-struct Filling {
+pub(in super::super) struct Filling {
     rows: usize,
     first_ns: i64,
     last_ns: i64,
@@ -31,6 +31,10 @@ struct Filling {
 }
 
 impl Filling {
+    pub(super) fn held(&self) -> usize {
+        self.contents.held()
+    }
+
     fn bounds(&self) -> Bounds {
         Bounds { start_ns: self.first_ns, end_ns: self.last_ns, result_ns: self.last_ns }
     }
@@ -43,6 +47,14 @@ impl TumblingCount {
 
     pub(super) fn keys(&self) -> usize {
         self.keys.len()
+    }
+
+    pub(super) fn split(&mut self, leaves: &dyn Fn(&Value) -> bool) -> Vec<(Value, Filling)> {
+        self.keys.split(leaves)
+    }
+
+    pub(super) fn join(&mut self, moved: Vec<(Value, Filling)>) {
+        moved.into_iter().for_each(|(key, filling)| self.keys.join(key, filling));
     }
 
     #[inline]
@@ -102,13 +114,17 @@ pub(in super::super) struct SlidingCount {
 
 /// The rows of a key that are in its next window.
 #[derive(Debug, Default)]
-struct Slide {
+pub(in super::super) struct Slide {
     rows: VecDeque<Row>,
     /// How many of them were in no window yet.
     fresh: usize,
 }
 
 impl Slide {
+    pub(super) fn held(&self) -> usize {
+        self.rows.len()
+    }
+
     fn last_ns(&self) -> i64 {
         self.rows.back().map_or(0, Row::time_ns)
     }
@@ -126,6 +142,14 @@ impl SlidingCount {
 
     pub(super) fn keys(&self) -> usize {
         self.keys.len()
+    }
+
+    pub(super) fn split(&mut self, leaves: &dyn Fn(&Value) -> bool) -> Vec<(Value, Slide)> {
+        self.keys.split(leaves)
+    }
+
+    pub(super) fn join(&mut self, moved: Vec<(Value, Slide)>) {
+        moved.into_iter().for_each(|(key, slide)| self.keys.join(key, slide));
     }
 
     pub(super) fn take(

@@ -5,7 +5,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
-use crate::event::Row;
+use crate::event::{Row, Value};
 use crate::event::order::key_cmp;
 
 use super::super::behind::{Behind, Contents, Window};
@@ -27,11 +27,17 @@ pub(in super::super) struct FirstEvent {
 }
 
 #[derive(Debug)]
-struct Open {
+pub(in super::super) struct Open {
     /// Start and contents, ascending.
     windows: VecDeque<(i64, Contents)>,
     /// The end of the last window that was opened. An event before it opens none, also when that window is closed.
     last_end_ns: i64,
+}
+
+impl Open {
+    pub(super) fn held(&self) -> usize {
+        self.windows.iter().map(|(_, contents)| contents.held()).sum()
+    }
 }
 
 impl Default for Open {
@@ -92,6 +98,26 @@ impl FirstEvent {
         open.last_end_ns = time_ns.saturating_add(self.size_ns);
         self.ends.push(Reverse((open.last_end_ns, entry)));
         added.map(|()| true)
+    }
+
+    pub(super) fn split(&mut self, leaves: &dyn Fn(&Value) -> bool) -> Vec<(Value, Open)> {
+        let left = self.keys.split(leaves);
+        self.index();
+        left
+    }
+
+    pub(super) fn join(&mut self, moved: Vec<(Value, Open)>) {
+        moved.into_iter().for_each(|(key, open)| self.keys.join(key, open));
+        self.index();
+    }
+
+    /// Finds out anew what closes when.
+    fn index(&mut self) {
+        self.ends.clear();
+        for entry in self.keys.numbers() {
+            let ends = self.keys.state(entry).windows.iter();
+            self.ends.extend(ends.map(|(start, _)| Reverse((start.saturating_add(self.size_ns), entry))));
+        }
     }
 
     pub(super) fn advance(

@@ -10,7 +10,7 @@ mod first_event;
 mod session;
 mod time;
 
-use crate::event::Row;
+use crate::event::{Row, Value};
 use crate::vpl::plan::{StreamPlan, WindowPlan};
 
 use super::behind::Behind;
@@ -33,6 +33,31 @@ pub(super) enum Windows {
     Tumbling(TumblingCount),
     Sliding(SlidingCount),
     Session(Sessions),
+}
+
+/// The open windows of some keys, on their way to another worker.
+#[derive(Debug)]
+pub(super) enum WindowsOfKeys {
+    Time(Vec<(Value, time::Open)>),
+    FirstEvent(Vec<(Value, first_event::Open)>),
+    Tumbling(Vec<(Value, count::Filling)>),
+    Sliding(Vec<(Value, count::Slide)>),
+    Session((Vec<(Value, session::Open)>, u64)),
+}
+
+impl WindowsOfKeys {
+    /// What counts against the bound of open windows.
+    pub(super) fn held(&self) -> usize {
+        match self {
+            Self::Time(keys) => {
+                keys.iter().flat_map(|(_, open)| open).map(|(_, contents)| contents.held()).sum()
+            }
+            Self::FirstEvent(keys) => keys.iter().map(|(_, open)| open.held()).sum(),
+            Self::Tumbling(keys) => keys.iter().map(|(_, filling)| filling.held()).sum(),
+            Self::Sliding(keys) => keys.iter().map(|(_, slide)| slide.held()).sum(),
+            Self::Session((keys, _)) => keys.iter().map(|(_, open)| open.held()).sum(),
+        }
+    }
 }
 
 impl Windows {
@@ -149,6 +174,29 @@ impl Windows {
             Self::Tumbling(windows) => windows.flush(cause, behind, env, out),
             Self::Sliding(windows) => windows.flush(cause, behind, env, out),
             timed => timed.advance(i64::MAX, cause, behind, env, out),
+        }
+    }
+
+    /// Takes out the open windows of the keys that leave.
+    pub(super) fn split(&mut self, leaves: &dyn Fn(&Value) -> bool) -> WindowsOfKeys {
+        match self {
+            Self::Time(windows) => WindowsOfKeys::Time(windows.split(leaves)),
+            Self::FirstEvent(windows) => WindowsOfKeys::FirstEvent(windows.split(leaves)),
+            Self::Session(windows) => WindowsOfKeys::Session(windows.split(leaves)),
+            Self::Tumbling(windows) => WindowsOfKeys::Tumbling(windows.split(leaves)),
+            Self::Sliding(windows) => WindowsOfKeys::Sliding(windows.split(leaves)),
+        }
+    }
+
+    /// Takes up open windows of the same kind.
+    pub(super) fn join(&mut self, moved: WindowsOfKeys) {
+        match (self, moved) {
+            (Self::Time(windows), WindowsOfKeys::Time(moved)) => windows.join(moved),
+            (Self::FirstEvent(windows), WindowsOfKeys::FirstEvent(moved)) => windows.join(moved),
+            (Self::Session(windows), WindowsOfKeys::Session(moved)) => windows.join(moved),
+            (Self::Tumbling(windows), WindowsOfKeys::Tumbling(moved)) => windows.join(moved),
+            (Self::Sliding(windows), WindowsOfKeys::Sliding(moved)) => windows.join(moved),
+            _ => debug_assert!(false, "the workers of a pool run the same stream"),
         }
     }
 

@@ -8,7 +8,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use crate::event::Row;
+use crate::event::{Row, Value};
 use crate::event::order::key_cmp;
 
 use super::super::behind::{Behind, Contents, Window};
@@ -32,11 +32,17 @@ pub(in super::super) struct Sessions {
 }
 
 #[derive(Debug)]
-struct Open {
+pub(in super::super) struct Open {
     /// By their times, ascending; they don't touch.
     sessions: Vec<Session>,
     /// The next look at this key; `i64::MAX` where there is none.
     look_ns: i64,
+}
+
+impl Open {
+    pub(super) fn held(&self) -> usize {
+        self.sessions.iter().map(|session| session.contents.held()).sum()
+    }
 }
 
 impl Default for Open {
@@ -145,6 +151,33 @@ impl Sessions {
             session.arrivals.push(self.arrivals);
         }
         Ok(true)
+    }
+
+    /// The open sessions of the keys that leave, and how many rows have come.
+    pub(super) fn split(&mut self, leaves: &dyn Fn(&Value) -> bool) -> (Vec<(Value, Open)>, u64) {
+        let left = self.keys.split(leaves);
+        self.index();
+        (left, self.arrivals)
+    }
+
+    pub(super) fn join(&mut self, (moved, arrivals): (Vec<(Value, Open)>, u64)) {
+        // Rows that come now came after those that come along.
+        self.arrivals = self.arrivals.max(arrivals);
+        moved.into_iter().for_each(|(key, open)| self.keys.join(key, open));
+        self.index();
+    }
+
+    /// Finds out anew when to look at which key.
+    fn index(&mut self) {
+        self.looks.clear();
+        for entry in self.keys.numbers() {
+            let open = &mut self.keys.entry(entry).state;
+            let ends = open.sessions.iter().map(|session| session.last_ns.saturating_add(self.gap_ns));
+            open.look_ns = ends.min().unwrap_or(i64::MAX);
+            if !open.sessions.is_empty() {
+                self.looks.push(Reverse((open.look_ns, entry)));
+            }
+        }
     }
 
     pub(super) fn advance(

@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 
-use crate::event::Row;
+use crate::event::{Row, Value};
 use crate::event::order::key_cmp;
 
 use super::super::behind::{Behind, Contents, Window};
@@ -33,7 +33,7 @@ pub(in super::super) struct TimeWindows {
 }
 
 /// The open windows of a key by their starts, ascending.
-type Open = VecDeque<(i64, Contents)>;
+pub(in super::super) type Open = VecDeque<(i64, Contents)>;
 
 impl TimeWindows {
     pub(super) fn new(
@@ -122,6 +122,31 @@ impl TimeWindows {
         } else {
             self.starts[at - 1].1.push(entry);
         }
+    }
+
+    pub(super) fn split(&mut self, leaves: &dyn Fn(&Value) -> bool) -> Vec<(Value, Open)> {
+        let left = self.keys.split(leaves);
+        self.index();
+        left
+    }
+
+    pub(super) fn join(&mut self, moved: Vec<(Value, Open)>) {
+        moved.into_iter().for_each(|(key, open)| self.keys.join(key, open));
+        self.index();
+    }
+
+    /// Finds out anew which keys have a window open at which start.
+    fn index(&mut self) {
+        let mut open: Vec<(i64, usize)> = Vec::new();
+        for entry in self.keys.numbers() {
+            open.extend(self.keys.state(entry).iter().map(|(start, _)| (*start, entry)));
+        }
+        open.sort_unstable();
+        self.starts.clear();
+        for same in open.chunk_by(|a, b| a.0 == b.0) {
+            self.starts.push_back((same[0].0, same.iter().map(|(_, entry)| *entry).collect()));
+        }
+        self.due_ns = self.starts.front().map_or(i64::MAX, |(start, _)| self.closing_ns(*start));
     }
 
     pub(super) fn advance(
