@@ -16,7 +16,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 use support::Case;
 use support::paths::{Promise, promises};
-use varpin::engine::{Engine, Event, EventError, InputError, Program, Stats};
+use varpin::engine::{Engine, Event, EventError, InputError, Program, ResizeError, Stats};
 use varpin::event::{Row, Value};
 use varpin::flow::MergeOrder;
 use varpin::format::{EventSource, Format, InputTypes, SourceOptions};
@@ -34,14 +34,46 @@ struct Setup {
     batch_limit: usize,
     publish_every: usize,
     idle: Idle,
+    /// Before every so many events a pool gets another number of workers; never, where this is 0.
+    resize_every: usize,
+}
+
+impl Setup {
+    /// Resizes a pool, if that is due before event `number`. What is refused (a pool of which all workers have all state,
+    /// a resize that has to wait for earlier ones) is left alone.
+    fn resize(self, engine: &mut Engine, number: usize) {
+        if self.resize_every == 0 || !number.is_multiple_of(self.resize_every) {
+            return;
+        }
+        let turn = number / self.resize_every;
+        let pools: Vec<(String, String)> = engine
+            .pools()
+            .iter()
+            .map(|(context, stream, _)| ((*context).to_owned(), (*stream).to_owned()))
+            .collect();
+        if pools.is_empty() {
+            return;
+        }
+        let (context, stream) = &pools[turn % pools.len()];
+        match engine.resize(context, stream, 1 + turn * 7 % 4) {
+            Ok(_) | Err(ResizeError::Broadcast(_) | ResizeError::Busy(_)) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
 }
 
 fn setups() -> impl Strategy<Value = Setup> {
     let select = |values: [usize; 3]| prop::sample::select(values.to_vec());
     let idles = vec![Idle::Auto, Idle::Yield, Idle::Backoff, Idle::Park, Idle::Spin];
-    (select([1, 2, 1024]), select([1, 3, 256]), select([1, 7, 64]), prop::sample::select(idles)).prop_map(
-        |(capacity, batch_limit, publish_every, idle)| Setup { capacity, batch_limit, publish_every, idle },
-    )
+    let resizes = prop::sample::select(vec![0, 0, 1, 5, 17]);
+    (select([1, 2, 1024]), select([1, 3, 256]), select([1, 7, 64]), prop::sample::select(idles), resizes)
+        .prop_map(|(capacity, batch_limit, publish_every, idle, resize_every)| Setup {
+            capacity,
+            batch_limit,
+            publish_every,
+            idle,
+            resize_every,
+        })
 }
 
 /// What came of a run, as far as it must not depend on threads.
@@ -155,7 +187,8 @@ fn step(
         let done = engine.step();
         done + engine.poll(|result| lines.push(result.to_json()))
     };
-    for event in events(&engine) {
+    for (number, event) in events(&engine).into_iter().enumerate() {
+        setup.resize(&mut engine, number);
         let mut event = event;
         let mut idle = 0;
         loop {
@@ -179,7 +212,7 @@ fn step(
 }
 
 fn threaded(case: &Case, order: MergeOrder, setup: Setup) -> Outcome {
-    let Setup { capacity, batch_limit, publish_every, idle } = setup;
+    let Setup { capacity, batch_limit, publish_every, idle, .. } = setup;
     let case = case.clone();
     watched(move || {
         let mut engine = Engine::builder(&program(&case, true))
@@ -191,7 +224,8 @@ fn threaded(case: &Case, order: MergeOrder, setup: Setup) -> Outcome {
             .build()
             .expect("the engine can be built");
         let mut lines = Vec::new();
-        for event in events(&case, &engine) {
+        for (number, event) in events(&case, &engine).into_iter().enumerate() {
+            setup.resize(&mut engine, number);
             engine.feed(event, |result| lines.push(result.to_json())).expect("the engine takes events");
         }
         let stats = engine.finish(|result| lines.push(result.to_json()));
@@ -297,7 +331,7 @@ fn both_ways(text: &str, events: &[(&str, i64, i64)], order: MergeOrder) -> [Out
     let plain = Program::parse(&plain.join("\n")).expect("the program is sound without contexts");
     let line = |(name, seconds, v): &(&str, i64, i64)| format!("@{seconds}s {name} {{ v: {v} }}\n");
     let lines = events.iter().map(line).collect::<Vec<_>>().concat();
-    let setup = Setup { capacity: 1, batch_limit: 1, publish_every: 1, idle: Idle::Yield };
+    let setup = Setup { capacity: 1, batch_limit: 1, publish_every: 1, idle: Idle::Yield, resize_every: 0 };
     let left = step(&program, order, setup, |engine| {
         let event = |&(name, seconds, v): &(&str, i64, i64)| {
             let ty = engine.event_type(name).expect("the program takes it");

@@ -34,6 +34,13 @@ impl Holdback {
         Self { lanes, complete: 0, reached_ns: i64::MIN, beyond: BinaryHeap::new() }
     }
 
+    /// Another lane leads to it, if that lane does.
+    pub(super) fn add_lane(&mut self, beside: usize, lane: usize) {
+        if self.lanes.contains(&beside) {
+            self.lanes.push(lane);
+        }
+    }
+
     /// Takes note of a row that comes to this stream now.
     #[inline]
     pub(super) fn note_row(&mut self, row: &Row) {

@@ -32,7 +32,10 @@ pub fn mergings(topology: &Topology, order: MergeOrder) -> Vec<Merging> {
             From::Input => false,
             From::Stage(from) => mergings[from].is_unordered,
         };
-        let is_unordered = !waits && (edges.len() > 1 || edges.iter().any(from_unordered));
+        // A pool can get more workers, and then there are more rings.
+        let from_pool = |edge: &&EdgeSpec| edge.is_from_pool(topology);
+        let is_unordered =
+            !waits && (edges.len() > 1 || edges.iter().any(from_unordered) || edges.iter().any(from_pool));
         let rounds = !is_unordered && stage.streams.len() > 1 && edges.iter().any(|edge| !edge.one_per_seq);
         mergings.push(Merging {
             order: if rounds { MergeOrder::Deterministic } else { order },

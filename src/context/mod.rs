@@ -5,6 +5,7 @@
 //! to the stages that take it.
 
 mod dirty;
+mod elastic;
 mod holdback;
 mod live;
 mod merging;
@@ -16,6 +17,7 @@ mod streams;
 mod ticker;
 mod topology;
 
+pub use elastic::{Count, Flag, Mail, StageCommand};
 pub use live::LiveClock;
 pub use merging::{Merging, mergings};
 pub use order_dependence::{OrderDependence, order_dependence};
@@ -51,6 +53,11 @@ impl Ordered for Row {
     #[inline]
     fn is_progress(&self) -> bool {
         self.signal() == Signal::Progress
+    }
+
+    #[inline]
+    fn is_barrier(&self) -> bool {
+        self.signal() == Signal::Resize
     }
 
     #[inline]

@@ -164,6 +164,7 @@ fn next_aligned(first_ns: i64, every_ns: i64, watermark_ns: i64) -> i64 {
 /// The front's end of a pool: which worker takes a row, and what the workers know.
 #[derive(Debug)]
 pub(super) struct Scatter {
+    stream: usize,
     /// The port to each worker.
     ports: Vec<usize>,
     strategy: Strategy,
@@ -185,20 +186,17 @@ pub(super) struct Scatter {
 }
 
 impl Scatter {
-    pub(super) fn new(
-        stream: &StreamPlan,
-        pool: &PoolPlan,
-        tags: Tags,
-        order: MergeOrder,
-        ports: Vec<usize>,
-    ) -> Self {
+    pub(super) fn new(plan: &Plan, stream: usize, tags: Tags, order: MergeOrder, ports: Vec<usize>) -> Self {
+        let spec = &plan.streams[stream];
+        let pool = spec.pool.as_ref();
         Self {
-            strategy: pool.strategy,
+            stream,
+            strategy: pool.map(|pool| pool.strategy).unwrap_or_default(),
             turn: 0,
-            keyed: pool.keyed,
+            keyed: pool.is_some_and(|pool| pool.keyed),
             moments: tags.moment,
             moment: (0, 0),
-            closing: Closing::of(stream),
+            closing: Closing::of(spec),
             watermark: (i64::MIN, 0),
             told_ns: vec![i64::MIN; ports.len()],
             at_once: order == MergeOrder::Deterministic,
@@ -265,6 +263,29 @@ impl Scatter {
                 *told_ns = watermark_ns;
             }
         }
+    }
+
+    pub(super) fn is_of(&self, stream: usize) -> bool {
+        self.stream == stream
+    }
+
+    /// Sends the barrier of a resize. Gives back the ports of the workers that leave.
+    pub(super) fn resize(
+        &mut self,
+        workers: usize,
+        new_ports: &[usize],
+        seq: u64,
+        out: &mut impl Outlet,
+    ) -> Vec<usize> {
+        let (watermark_ns, _) = self.watermark;
+        self.ports.extend(new_ports);
+        for &port in &self.ports {
+            out.send(port, &Row::resize(seq, watermark_ns));
+        }
+        self.told_ns.resize(self.ports.len(), watermark_ns);
+        self.told_ns.truncate(workers);
+        self.turn %= workers.max(1);
+        self.ports.split_off(workers.min(self.ports.len()))
     }
 
     /// The end of a duty cycle: whoever has not heard of the watermark does now.

@@ -9,9 +9,15 @@
 //! orders every row is a round of its own.
 
 use crate::event::{Row, Signal, Value};
-use crate::flow::{Cycle, FanIn, Leftovers, MergeOrder, OutPort, Ports, Stage};
+use crate::flow::{Cycle, Drained, FanIn, Leftovers, MergeOrder, OutPort, Ports, Stage};
+use crate::ring::Receiver;
 use crate::sync::{Arc, Mutex};
 
+mod resizing;
+
+use resizing::Resizing;
+
+use super::elastic::StageCommand;
 use super::streams::{Failure, Outlet, Streams};
 use crate::operators::StreamStats;
 
@@ -35,6 +41,10 @@ pub struct StageParts {
     pub failures: Box<dyn FnMut(Failure) + Send>,
     /// Where the counts go when the stage closes.
     pub stats: Arc<Mutex<Vec<StreamStats>>>,
+    /// Where it is told what a resize of a pool asks of it; none where no pool concerns it.
+    pub inbox: Option<Receiver<StageCommand>>,
+    /// By lane: the rows of a pool come over it, so more lanes may be added.
+    pub from_pool: Vec<bool>,
 }
 
 /// A context's streams as a stage.
@@ -60,6 +70,7 @@ pub struct ContextStage {
     held_back: Option<Vec<u64>>,
     flushed: bool,
     stats: Arc<Mutex<Vec<StreamStats>>>,
+    resizing: Option<Box<Resizing>>,
 }
 
 /// The rings that lead away.
@@ -100,7 +111,7 @@ impl Rings {
     /// Tells the stages behind that the clock has come to `now_ns`: behind all that has come of it here.
     fn pass_clock_on(&mut self, seq: u64, now_ns: i64) {
         let clock = Row::clock(seq, now_ns);
-        for port in 0..self.results {
+        for port in (0..self.ports.len()).filter(|&port| port != self.results) {
             self.ports.port(port).send(&clock);
         }
     }
@@ -113,11 +124,14 @@ impl ContextStage {
         let deterministic = order == MergeOrder::Deterministic;
         let lanes = parts.inputs.lanes();
         let mut streams = parts.streams;
-        let out_of_order = lanes > 1 || (0..lanes).any(|lane| parts.inputs.is_unordered(lane));
+        let unordered = |lane: usize| {
+            parts.inputs.is_unordered(lane) || parts.from_pool.get(lane).is_some_and(|from_pool| *from_pool)
+        };
+        let out_of_order = lanes > 1 || (0..lanes).any(unordered);
         // The front of a pool has done it for its workers.
         let holds_back = !deterministic && out_of_order && streams.uses_time() && !streams.is_worker();
         if holds_back {
-            let unordered: Vec<bool> = (0..lanes).map(|lane| parts.inputs.is_unordered(lane)).collect();
+            let unordered: Vec<bool> = (0..lanes).map(unordered).collect();
             streams.hold_back(&unordered);
         }
         Self {
@@ -140,16 +154,32 @@ impl ContextStage {
             clock_seq: 0,
             flushed: false,
             stats: parts.stats,
+            resizing: parts.inbox.map(|inbox| Box::new(Resizing::new(inbox))),
         }
     }
 
     /// Takes rows up to the limit, or until an output is blocked.
-    fn take(&mut self) -> crate::flow::Drained {
-        let Self { streams, inputs, rings, round, clock_ns, clock_seq, ends, held_back, .. } = self;
-        let blocked = rings.ports.are_blocked();
+    fn take(&mut self) -> Drained {
+        let mut only_started = false;
+        if let Some(resizing) = &self.resizing {
+            if resizing.waits_for_mail() {
+                return Drained::default();
+            }
+            only_started = resizing.is_about_to_send_barrier();
+        }
+        let Self { streams, inputs, rings, round, clock_ns, clock_seq, ends, held_back, resizing, .. } = self;
+        let blocked = rings.ports.are_blocked() || only_started;
         let row_by_row = self.row_by_row;
         let take = |lane: usize, row: &Row| {
             let is_clock = row.signal() == Signal::Clock;
+            if row.signal() == Signal::Resize {
+                if let Some(resizing) = resizing {
+                    resizing.barriers += 1;
+                }
+                streams.run_row(row, rings);
+                // Nothing behind it is of its sequence number but other barriers, so no row comes in this call.
+                return false;
+            }
             if row.seq() == super::FLUSH_SEQ {
                 ends.push(row.clone());
             } else if row_by_row && is_clock {
@@ -228,9 +258,19 @@ impl Stage for ContextStage {
     }
 
     fn duty_cycle(&mut self) -> Cycle {
+        if self.resizing.is_some() {
+            self.obey();
+        }
         let drained = self.take();
+        if self.resizing.as_ref().is_some_and(|resizing| resizing.barriers > 0) {
+            self.pass_barriers();
+        }
         self.finish_rounds();
-        let has_everything = drained.ended || self.inputs.frontier() >= super::FLUSH_SEQ;
+        if self.resizing.is_some() {
+            self.send_barrier();
+        }
+        let has_all_mail = !self.resizing.as_ref().is_some_and(|resizing| resizing.waits_for_mail());
+        let has_everything = has_all_mail && (drained.ended || self.inputs.frontier() >= super::FLUSH_SEQ);
         if self.rings.fatal.is_none()
             && has_everything
             && !self.flushed
@@ -249,6 +289,9 @@ impl Stage for ContextStage {
             self.rings.ports.note_progress(super::FLUSH_SEQ);
         }
         let flushed = self.rings.ports.flush();
+        if self.resizing.is_some() {
+            self.let_workers_leave();
+        }
         if let Some(message) = self.rings.fatal.take() {
             return Cycle::Failed(message);
         }
@@ -271,6 +314,9 @@ impl Stage for ContextStage {
     fn close(&mut self, leftovers: &mut Leftovers) {
         *self.stats.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = self.streams.stats();
         self.inputs.close(&self.name, leftovers);
+        for ring in self.resizing.iter_mut().flat_map(|resizing| resizing.left.drain(..)) {
+            leftovers.ring(ring);
+        }
         self.rings.ports.close_each(|ring| leftovers.ring(ring));
     }
 }

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use crate::event::{Row, Signal, Value};
 use crate::flow::MergeOrder;
 use crate::operators::{
-    CompileError, Emit, Env, Limits, OperatorError, Part, Remap, StreamRuntime, StreamStats,
+    CompileError, Emit, Env, Limits, Moved, OperatorError, Part, Remap, StreamRuntime, StreamStats,
 };
 use crate::vpl::plan::{OnErrorPlan, Plan};
 
@@ -165,9 +165,9 @@ impl Streams {
             if let (Some(pool), Some(place)) = (&plan.streams[stream].pool, spec.worker) {
                 worker = Some(PoolWorker::new(place.index, pool, tags));
             }
-            if let (Some(pool), Part::Front) = (&plan.streams[stream].pool, part) {
+            if part == Part::Front {
                 let workers = (0..ports.len()).filter(|&port| ports[port].scatters == Some(stream));
-                let scatter = Scatter::new(&plan.streams[stream], pool, tags, order, workers.collect());
+                let scatter = Scatter::new(plan, stream, tags, order, workers.collect());
                 scatters.resize_with(runtimes.len() - 1, || None);
                 scatters.push(Some(scatter));
             }
@@ -276,6 +276,42 @@ impl Streams {
             {
                 sink.failed(error, None);
             }
+        }
+    }
+
+    /// A lane has come beside another one: what takes rows from that takes them from this one too.
+    pub(super) fn add_lane(&mut self, beside: usize, lane: usize) {
+        for lanes in self.lanes_to.iter_mut().filter(|lanes| lanes.contains(&beside)) {
+            lanes.push(lane);
+        }
+        for holdback in self.holdbacks.iter_mut().flatten() {
+            holdback.add_lane(beside, lane);
+        }
+    }
+
+    /// Sends the barrier: from here on the pool of `stream` has this many workers, the new ones behind `ports`. Gives
+    /// back the ports of those that leave.
+    pub(super) fn resize_pool(
+        &mut self,
+        stream: usize,
+        workers: usize,
+        ports: &[usize],
+        seq: u64,
+        out: &mut impl Outlet,
+    ) -> Vec<usize> {
+        let scatter = self.scatters.iter_mut().flatten().find(|scatter| scatter.is_of(stream));
+        scatter.map_or_else(Vec::new, |scatter| scatter.resize(workers, ports, seq, out))
+    }
+
+    /// Of a worker: takes out what it has kept for the keys that leave it.
+    pub(super) fn let_go(&mut self, leaves: &dyn Fn(&Value) -> bool) -> Moved {
+        self.runtimes.first_mut().map_or_else(Moved::default, |runtime| runtime.let_go(leaves))
+    }
+
+    /// Of a worker: takes up what another one has kept.
+    pub(super) fn take_up(&mut self, moved: Moved) {
+        if let Some(runtime) = self.runtimes.first_mut() {
+            runtime.take_up(moved);
         }
     }
 

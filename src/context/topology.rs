@@ -92,6 +92,13 @@ pub struct EdgeSpec {
     pub lowest_rank: u16,
 }
 
+impl EdgeSpec {
+    /// Whether a worker of a pool sends over it.
+    pub fn is_from_pool(&self, topology: &Topology) -> bool {
+        matches!(self.from, From::Stage(from) if topology.stages[from].worker.is_some())
+    }
+}
+
 /// Splits the plan into stages and finds the edges between them.
 pub fn topology(plan: &Plan) -> Topology {
     let parts = Parts::of(plan);

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use crate::context::{
-    ContextStage, EdgeSpec, From, Router, StageParts, StageSpec, Streams, Ticker, Topology, mergings,
-    topology,
+    ContextStage, EdgeSpec, From, Merging, Router, StageCommand, StageParts, StageSpec, Streams, Ticker,
+    Topology, mergings, topology,
 };
 use crate::cores::{CpuWish, PinPolicy, allowed_cpus, cpu_quota, place};
 use crate::event::Row;
@@ -12,12 +12,13 @@ use crate::flow::{
     self, FanIn, LaneOptions, MergeOrder, OutPort, OutsideEnds, RingCare, RingMemory, Stage, Worker,
 };
 use crate::idle::{AutoCase, Idle, Waker, choose_auto};
-use crate::ring::{self, Receiver};
+use crate::ring::{self, Receiver, Sender};
 use crate::sync::Arc;
 use crate::vpl::plan::Plan;
 
 use super::builder::{Builder, Threads};
 use super::connectors::Connectors;
+use super::elastic::Elastic;
 use super::ends::{End, Input, Output};
 use super::error::BuildError;
 use super::inline::Inline;
@@ -31,6 +32,8 @@ use super::tuning;
 
 /// Dead letters of one stage that wait for somebody to take them.
 const DEAD_LETTER_SLOTS: usize = 1024;
+/// Commands that a stage may have before it that it has not obeyed.
+const INBOX_SLOTS: usize = 256;
 
 pub(super) fn build(builder: &Builder) -> Result<Engine, BuildError> {
     let plan = &builder.plan;
@@ -60,9 +63,11 @@ pub(super) fn build(builder: &Builder) -> Result<Engine, BuildError> {
         let mut assembly = Assembly::new(builder, &topology, streams, &[], connectors);
         let dead_letters = std::mem::take(&mut assembly.dead_letters);
         let tuned = tuning::without_threads(builder, Some(assembly.rings.clone()))?;
-        let stepper = Mode::Stepped(Box::new(Stepper::new(assembly)));
-        let engine = Engine::new(builder, layouts, stepper, dead_letters, logs, Vec::new());
-        return Ok(engine.tuned(tuned).with_connectors(outcome));
+        let (stepper, links) = Stepper::new(assembly);
+        let mode = Mode::Stepped(Box::new(stepper));
+        let engine = Engine::new(builder, layouts, mode, dead_letters, logs, Vec::new());
+        let elastic = Elastic::new(builder, links);
+        return Ok(engine.tuned(tuned).with_connectors(outcome).elastic(elastic));
     }
     let (mut workers, warnings) = workers(builder, &topology)?;
     let wakers: Vec<Option<Waker>> = workers.iter().map(Worker::waker).collect();
@@ -80,7 +85,7 @@ pub(super) fn build(builder: &Builder) -> Result<Engine, BuildError> {
     let threaded = Threaded::new(running, assembly.inputs, assembly.output, assembly.stats);
     let mode = Mode::Threads(Box::new(threaded));
     let engine = Engine::new(builder, layouts, mode, assembly.dead_letters, logs, warnings);
-    Ok(engine.tuned(tuned).with_connectors(outcome))
+    Ok(engine.tuned(tuned).with_connectors(outcome).elastic(Elastic::new(builder, assembly.links)))
 }
 
 /// Which worker runs a stage: one for each context, in their order; behind them one for each worker of a pool, and one
@@ -167,6 +172,7 @@ pub(super) struct Assembly {
     pub(super) outside: OutsideEnds,
     /// The memory of the rings.
     pub(super) rings: RingMemory,
+    pub(super) links: Links,
 }
 
 impl Assembly {
@@ -189,12 +195,7 @@ impl Assembly {
         let mut entry: Vec<OutPort<Row>> = Vec::new();
         let mut routes: Vec<Vec<usize>> = vec![Vec::new(); builder.plan.names.len()];
         for edge in &topology.edges {
-            let is_unordered = matches!(edge.from, From::Stage(from) if mergings[from].is_unordered);
-            let needs_progress = mergings[edge.to].needs_progress;
-            let (port, receiver) =
-                ring_of(builder, &care, topology, edge, &waker, needs_progress, is_unordered);
-            let options =
-                LaneOptions { one_per_seq: edge.one_per_seq, lowest_rank: edge.lowest_rank, is_unordered };
+            let (port, receiver, options) = ring_of(builder, &care, topology, edge, &waker, &mergings);
             inputs[edge.to].add_lane(receiver, options);
             match edge.from {
                 From::Stage(from) => outputs[from].push(port),
@@ -209,17 +210,8 @@ impl Assembly {
         // Results: a ring from every stage that has some.
         let mut results = FanIn::new(order);
         for (stage, spec) in topology.stages.iter().enumerate() {
-            let capacity = builder.effective_capacity(spec.context);
-            let (mut sender, mut receiver) = ring::bounded(capacity);
-            care.tend(&mut sender);
-            sender.set_waker(None);
-            receiver.set_waker(waker(From::Stage(stage)));
-            let mut port = OutPort::new(format!("{} -> output", spec.name), sender);
-            if order == MergeOrder::Deterministic {
-                port = port.announces_progress();
-            }
-            let lowest_rank = spec.results(&builder.plan).next().map_or(0, |stream| stream as u16 + 1);
-            results.add_lane(receiver, LaneOptions { lowest_rank, ..LaneOptions::default() });
+            let (port, receiver, options) = results_ring(builder, &care, spec, waker(From::Stage(stage)));
+            results.add_lane(receiver, options);
             outputs[stage].push(port);
         }
         let router = Router::new(entry, routes, Ticker::new(&builder.plan)).live(builder.live_clock());
@@ -229,63 +221,148 @@ impl Assembly {
             enter(builder, &care, router, order, &outside, (front, waker(From::Input)), &mut stages);
         let mut stats = Vec::new();
         let mut dead_letters = Vec::new();
+        let mut inboxes = Vec::new();
         for (stage, (streams, (inputs, outputs))) in
             streams.into_iter().zip(inputs.into_iter().zip(outputs)).enumerate()
         {
-            let spec = &topology.stages[stage];
-            let (mut sender, receiver) = ring::bounded::<DeadLetter>(DEAD_LETTER_SLOTS);
-            let shared = StageStats {
-                streams: spec.streams.clone(),
-                worker: spec.worker.map(|worker| worker.index),
-                ..StageStats::default()
-            };
-            let counts = shared.failures.clone();
-            let plan = Arc::clone(&builder.plan);
-            let mut lanes = topology.edges.iter().filter(|edge| edge.to == stage);
-            let single_rows = lanes.clone().count() == 1 && lanes.all(|edge| edge.one_per_seq);
-            let into = topology.edges.iter().filter(|edge| edge.to == stage).enumerate();
-            let from_input =
-                |&(_, edge): &(usize, &EdgeSpec)| edge.from == From::Input && builder.inputs == 1;
-            let outside = into.filter(from_input).map(|(lane, _)| lane).collect();
-            let parts = StageParts {
-                outside,
-                name: spec.name.clone(),
-                streams,
-                inputs,
-                outputs,
-                single_rows,
-                batch_limit: builder.batch_limit,
-                failures: Box::new(move |failure| {
-                    let kept = sender.push(DeadLetter::new(&plan, failure)).is_ok();
-                    counts.note(kept);
-                }),
-                stats: Arc::clone(&shared.counts),
-            };
+            let (sender, inbox) = inbox_of(&builder.plan, topology, stage, &waker).unzip();
+            inboxes.push(sender);
+            let made = made_stage(builder, topology, stage, streams, inputs, outputs, inbox);
             let worker = worker_of(&builder.plan, topology, From::Stage(stage));
-            stages.push((worker, Box::new(ContextStage::new(parts))));
-            stats.push(shared);
-            dead_letters.push(receiver);
+            stages.push((worker, Box::new(made.stage)));
+            stats.push(made.stats);
+            dead_letters.push(made.dead_letters);
         }
         let regroup = Regroup::new(&builder.plan, order);
         let Connectors { delivery, sources, outcome } = connectors;
         if let Some(first) = inputs_of_engine.first_mut() {
             first.bring(sources, &outcome);
         }
-        let output = Output::new(results, regroup, delivery);
-        Self { stages, inputs: inputs_of_engine, output, stats, dead_letters, outside, rings: care.memory() }
+        let (output_inbox, inbox) = ring::bounded(INBOX_SLOTS);
+        let output = Output::new(results, regroup, delivery, inbox);
+        let wakers = (0..count).map(|stage| waker(From::Stage(stage))).collect();
+        let links = Links { topology: topology.clone(), mergings, inboxes, output: output_inbox, wakers };
+        Self {
+            stages,
+            inputs: inputs_of_engine,
+            output,
+            stats,
+            dead_letters,
+            outside,
+            rings: care.memory(),
+            links,
+        }
     }
 }
 
+/// What it takes to join more stages to those that run.
+#[derive(Debug)]
+pub(super) struct Links {
+    pub(super) topology: Topology,
+    pub(super) mergings: Vec<Merging>,
+    /// By stage: where it is told of resizes.
+    pub(super) inboxes: Vec<Option<Sender<StageCommand>>>,
+    /// The same of the output.
+    pub(super) output: Sender<StageCommand>,
+    /// By stage: what wakes its worker.
+    pub(super) wakers: Vec<Option<Waker>>,
+}
+
+/// An inbox for a stage that resizes concern: a front or a worker of a pool, or one that takes a pool's rows.
+pub(super) fn inbox_of(
+    plan: &Plan,
+    topology: &Topology,
+    stage: usize,
+    waker: &impl Fn(From) -> Option<Waker>,
+) -> Option<(Sender<StageCommand>, Receiver<StageCommand>)> {
+    let spec = &topology.stages[stage];
+    let is_front = || spec.streams.iter().any(|&stream| plan.streams[stream].pool.is_some());
+    let takes = || topology.edges.iter().any(|edge| edge.to == stage && edge.is_from_pool(topology));
+    (is_front() || takes()).then(|| {
+        let (mut sender, receiver) = ring::bounded(INBOX_SLOTS);
+        sender.set_waker(waker(From::Stage(stage)));
+        (sender, receiver)
+    })
+}
+
+/// A stage, and what it tells others.
+pub(super) struct MadeStage {
+    pub(super) stage: ContextStage,
+    pub(super) stats: StageStats,
+    pub(super) dead_letters: Receiver<DeadLetter>,
+}
+
+/// Puts a stage together.
+pub(super) fn made_stage(
+    builder: &Builder,
+    topology: &Topology,
+    stage: usize,
+    streams: Streams,
+    inputs: FanIn<Row>,
+    outputs: Vec<OutPort<Row>>,
+    inbox: Option<Receiver<StageCommand>>,
+) -> MadeStage {
+    let spec = &topology.stages[stage];
+    let (mut sender, dead_letters) = ring::bounded::<DeadLetter>(DEAD_LETTER_SLOTS);
+    let stats = StageStats {
+        streams: spec.streams.clone(),
+        worker: spec.worker.map(|worker| worker.index),
+        ..StageStats::default()
+    };
+    let counts = stats.failures.clone();
+    let plan = Arc::clone(&builder.plan);
+    let lanes: Vec<&EdgeSpec> = topology.edges.iter().filter(|edge| edge.to == stage).collect();
+    let from_pool: Vec<bool> = lanes.iter().map(|edge| edge.is_from_pool(topology)).collect();
+    let from_input = |&(_, edge): &(usize, &&EdgeSpec)| edge.from == From::Input && builder.inputs == 1;
+    let outside = lanes.iter().enumerate().filter(from_input).map(|(lane, _)| lane).collect();
+    let parts = StageParts {
+        outside,
+        name: spec.name.clone(),
+        streams,
+        inputs,
+        outputs,
+        single_rows: lanes.len() == 1 && lanes[0].one_per_seq && !from_pool[0],
+        batch_limit: builder.batch_limit,
+        failures: Box::new(move |failure| {
+            let kept = sender.push(DeadLetter::new(&plan, failure)).is_ok();
+            counts.note(kept);
+        }),
+        stats: Arc::clone(&stats.counts),
+        inbox,
+        from_pool,
+    };
+    MadeStage { stage: ContextStage::new(parts), stats, dead_letters }
+}
+
+/// The ring that takes a stage's results to the output.
+pub(super) fn results_ring(
+    builder: &Builder,
+    care: &RingCare,
+    spec: &StageSpec,
+    waker: Option<Waker>,
+) -> (OutPort<Row>, Receiver<Row>, LaneOptions) {
+    let (mut sender, mut receiver) = ring::bounded(builder.effective_capacity(spec.context));
+    care.tend(&mut sender);
+    sender.set_waker(None);
+    receiver.set_waker(waker);
+    let mut port = OutPort::new(format!("{} -> output", spec.name), sender);
+    if builder.effective_order() == MergeOrder::Deterministic {
+        port = port.announces_progress();
+    }
+    let lowest_rank = spec.results(&builder.plan).next().map_or(0, |stream| stream as u16 + 1);
+    (port, receiver, LaneOptions { lowest_rank, ..LaneOptions::default() })
+}
+
 /// One ring between two stages, or from the input.
-fn ring_of(
+pub(super) fn ring_of(
     builder: &Builder,
     care: &RingCare,
     topology: &Topology,
     edge: &EdgeSpec,
     waker: &impl Fn(From) -> Option<Waker>,
-    needs_progress: bool,
-    is_unordered: bool,
-) -> (OutPort<Row>, Receiver<Row>) {
+    mergings: &[Merging],
+) -> (OutPort<Row>, Receiver<Row>, LaneOptions) {
+    let is_unordered = matches!(edge.from, From::Stage(from) if mergings[from].is_unordered);
     let to = &topology.stages[edge.to];
     let (mut sender, mut receiver) = ring::bounded(builder.effective_capacity(to.context));
     care.tend(&mut sender);
@@ -303,13 +380,16 @@ fn ring_of(
     if is_unordered {
         port = port.unordered();
     }
-    if needs_progress {
+    if mergings[edge.to].needs_progress {
         port = port.announces_progress();
     }
-    if builder.fails_when_full(to.context) {
+    // What a context does when it is full concerns those who send to it from elsewhere.
+    let is_inside = matches!(edge.from, From::Stage(from) if topology.stages[from].context == to.context);
+    if builder.fails_when_full(to.context) && !is_inside {
         port = port.pending_limit(0);
     }
-    (port, receiver)
+    let options = LaneOptions { one_per_seq: edge.one_per_seq, lowest_rank: edge.lowest_rank, is_unordered };
+    (port, receiver, options)
 }
 
 /// The engine's inputs: one that sends by itself, or several in front of a stage.

@@ -4,10 +4,11 @@
 use std::fmt;
 
 use crate::connect::{Outcome, SinkCounts, Sources};
-use crate::context::Router;
+use crate::context::{Router, StageCommand};
 use crate::event::Row;
 use crate::flow::{Drained, FanIn, OutPort, OutsideEnds, PendingFull};
 use crate::idle::{Idle, IdleState};
+use crate::ring::Receiver;
 use crate::sync::Arc;
 
 use super::delivery::Delivery;
@@ -314,6 +315,10 @@ impl fmt::Debug for Input {
 /// Where results leave: polled by one thread. It also writes what the program sends to files (`.to`).
 pub struct Output {
     rings: FanIn<Row>,
+    /// Where it is told of new workers of pools.
+    inbox: Receiver<StageCommand>,
+    /// Lanes that were added for them.
+    added: Vec<usize>,
     regroup: Option<Regroup>,
     delivery: Delivery,
     current: Option<Row>,
@@ -322,12 +327,31 @@ pub struct Output {
 }
 
 impl Output {
-    pub(super) fn new(rings: FanIn<Row>, regroup: Option<Regroup>, delivery: Delivery) -> Self {
-        Self { rings, regroup, delivery, current: None, results: 0, taken: None }
+    pub(super) fn new(
+        rings: FanIn<Row>,
+        regroup: Option<Regroup>,
+        delivery: Delivery,
+        inbox: Receiver<StageCommand>,
+    ) -> Self {
+        Self { rings, inbox, added: Vec::new(), regroup, delivery, current: None, results: 0, taken: None }
+    }
+
+    /// Takes the rings of new workers.
+    fn obey(&mut self) {
+        while let Ok(command) = self.inbox.pop() {
+            if let StageCommand::Lane { receiver, options, taken, .. } = command {
+                match self.added.iter().find(|&&lane| self.rings.lane_has_ended(lane)) {
+                    Some(&lane) => self.rings.replace_lane(lane, receiver, options),
+                    None => self.added.push(self.rings.add_lane(receiver, options)),
+                }
+                taken.set();
+            }
+        }
     }
 
     /// The next result, if there is one now.
     pub fn poll(&mut self) -> Option<Record<'_>> {
+        self.obey();
         loop {
             let Some(row) = self.next() else {
                 self.current = None;
@@ -352,6 +376,7 @@ impl Output {
     /// Hands over results where they lie, up to `limit` rows; returns how many rows there were. Faster than
     /// [`poll`](Self::poll).
     pub fn drain(&mut self, limit: usize, mut sink: impl FnMut(Record<'_>)) -> usize {
+        self.obey();
         let (delivery, results) = (&mut self.delivery, &mut self.results);
         if let Some(regroup) = &mut self.regroup {
             let drained = pull(&mut self.rings, regroup, limit);

@@ -114,3 +114,47 @@ pub enum EventError {
         field: String,
     },
 }
+
+/// Why a pool cannot be resized.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ResizeError {
+    /// The program has no such stream.
+    #[error("the program has no stream {0}")]
+    UnknownStream(String),
+    /// The stream runs elsewhere.
+    #[error("stream {stream} runs in context {context}, not in {asked}")]
+    OtherContext {
+        /// The stream.
+        stream: String,
+        /// Where it runs.
+        context: String,
+        /// What was asked for.
+        asked: String,
+    },
+    /// The stream has no pool, or the engine runs nothing any more.
+    #[error("stream {0} has no pool that runs: it needs `.concurrent`")]
+    NoPool(String),
+    /// All workers have all state; a new one could not come by it.
+    #[error(
+        "the pool of stream {0} is a broadcast: all of its workers have seen everything, and a new one has not"
+    )]
+    Broadcast(String),
+    /// So many workers cannot be had.
+    #[error("a pool has 1 to {most} workers, not {asked}")]
+    Workers {
+        /// What was asked for.
+        asked: usize,
+        /// What can be had.
+        most: usize,
+    },
+    /// Earlier resizes wait: a stage is slow, or nobody polls the output.
+    #[error("earlier resizes of stream {0} are not done yet: a stage is slow, or nobody takes results")]
+    Busy(String),
+    /// A new worker cannot be compiled.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// A new thread cannot be started.
+    #[error(transparent)]
+    Start(#[from] StartError),
+}

@@ -28,6 +28,7 @@ mod build;
 mod builder;
 mod connectors;
 mod delivery;
+mod elastic;
 mod ends;
 mod error;
 mod event;
@@ -44,8 +45,9 @@ mod tuning;
 
 pub use crate::connect::{BadLine, ConnectError, SinkCounts};
 pub use builder::Builder;
+pub use elastic::Resizing;
 pub use ends::{Input, InputError, Output};
-pub use error::{BuildError, EngineError, EventError};
+pub use error::{BuildError, EngineError, EventError, ResizeError};
 pub use event::{Event, EventType, Field};
 pub use log::log_json;
 pub use program::{Program, ProgramError};

@@ -11,10 +11,11 @@ use crate::ring::Receiver;
 use crate::sync::Arc;
 use crate::vpl::plan::Plan;
 
-use super::build::Assembly;
+use super::build::{Assembly, Links};
 use super::builder::Builder;
+use super::elastic::{Elastic, NewWorker, Resizing};
 use super::ends::{Input, InputError, Output, Refused};
-use super::error::{EngineError, EventError};
+use super::error::{EngineError, EventError, ResizeError};
 use super::event::{Event, EventType};
 use super::inline::Inline;
 use super::log::LogRing;
@@ -46,6 +47,8 @@ pub struct Engine {
     connectors: Outcome,
     /// Counts of the ends that were taken, from when they are dropped.
     taken: Arc<TakenCounts>,
+    /// What it takes to resize pools; none where nothing could be resized.
+    elastic: Option<Box<Elastic>>,
     /// Filled when the run has ended.
     ended: Option<Stats>,
 }
@@ -124,8 +127,9 @@ pub(super) struct Stepper {
 }
 
 impl Stepper {
-    pub(super) fn new(mut assembly: Assembly) -> Self {
-        Self {
+    /// The stepper, and what it takes to resize pools.
+    pub(super) fn new(mut assembly: Assembly) -> (Self, Links) {
+        let stepper = Self {
             stages: assembly.stages.into_iter().map(|(_, stage)| Some(stage)).collect(),
             input: assembly.inputs.pop(),
             output: assembly.output,
@@ -135,7 +139,8 @@ impl Stepper {
             given_up: Vec::new(),
             events: 0,
             closing: false,
-        }
+        };
+        (stepper, assembly.links)
     }
 
     /// One duty cycle of every stage, in the order of flow.
@@ -243,6 +248,7 @@ impl Engine {
             logs,
             connectors: Outcome::default(),
             taken: Arc::default(),
+            elastic: None,
             ended: None,
         }
     }
@@ -257,6 +263,52 @@ impl Engine {
     /// What becomes of the connectors is told by the end.
     pub(super) fn with_connectors(self, connectors: Outcome) -> Self {
         Self { connectors, ..self }
+    }
+
+    /// Keeps what it takes to resize pools.
+    pub(super) fn elastic(mut self, elastic: Elastic) -> Self {
+        self.elastic = Some(Box::new(elastic));
+        self
+    }
+
+    /// Gives the pool of `stream`, which runs in `context`, another number of workers. Nobody stops: keys that move take
+    /// their state along, at a barrier in the rings. Nothing is lost, doubled or reordered per key.
+    ///
+    /// Returns at once; the engine has to be fed or stepped, and its output polled, for it to happen.
+    pub fn resize(&mut self, context: &str, stream: &str, workers: usize) -> Result<Resizing, ResizeError> {
+        let no_pool = || ResizeError::NoPool(stream.to_owned());
+        let elastic = self.elastic.as_mut().ok_or_else(no_pool)?;
+        if !matches!(self.mode, Mode::Threads(_) | Mode::Stepped(_)) {
+            return Err(no_pool());
+        }
+        let (resizing, new) = elastic.resize(context, stream, workers)?;
+        for NewWorker { mut worker, stage, stats, dead_letters, log } in new {
+            match &mut self.mode {
+                Mode::Threads(threads) => {
+                    worker.add_boxed(stage);
+                    threads.running.add(worker)?;
+                    threads.stats.push(stats);
+                }
+                Mode::Stepped(stepper) => {
+                    stepper.stages.push(Some(stage));
+                    stepper.stats.push(stats);
+                }
+                Mode::Inline(_) | Mode::Over => {}
+            }
+            self.dead_letters.push(dead_letters);
+            self.logs.extend(log);
+        }
+        Ok(resizing)
+    }
+
+    /// The pools, and how many workers each has or will have: context, stream, workers.
+    pub fn pools(&self) -> Vec<(&str, &str, usize)> {
+        let sizes = self.elastic.iter().flat_map(|elastic| elastic.sizes());
+        let named = sizes.map(|(stream, workers)| {
+            let spec = &self.plan.streams[stream];
+            (self.plan.contexts[spec.context].name.as_str(), spec.name.as_str(), workers)
+        });
+        named.collect()
     }
 
     /// A handle for the event type called `name`: one that a stream takes or an `event` statement declares.

@@ -153,7 +153,17 @@ pub(super) fn by_stream(plan: &Plan, stages: &[StageStats]) -> Vec<StreamCounts>
     let mut all = Vec::new();
     for ((mut counts, mut pooled), spec) in front.into_iter().zip(pooled).zip(&plan.streams) {
         pooled.sort_by_key(|(worker, _)| *worker);
-        let workers: Vec<StreamCounts> = pooled.into_iter().map(|(_, counts)| counts).collect();
+        // After resizes several have had the same place, one after another.
+        let mut workers: Vec<StreamCounts> = Vec::new();
+        for (worker, counts) in pooled {
+            match workers.get_mut(worker) {
+                Some(before) => {
+                    before.events += counts.events;
+                    before.add_workers(std::slice::from_ref(&counts));
+                }
+                None => workers.push(counts),
+            }
+        }
         if let Some(counts) = &mut counts {
             let does_all = spec.pool.as_ref().is_some_and(|pool| pool.strategy == Strategy::Broadcast);
             // Where every worker does the same, one of them says what was done.

@@ -27,6 +27,9 @@ pub enum Signal {
     Watermark = 2,
     /// No event: live, the clock has come to the row's time. It stands behind all else with its sequence number.
     Clock = 3,
+    /// No event: from here on a pool has another number of workers. Everything with this sequence number or a smaller
+    /// one has been sent.
+    Resize = 4,
 }
 
 /// Set where some slot holds a value behind a pointer, so that copying and dropping need more than bytes.
@@ -126,6 +129,15 @@ impl Row {
         row.seq = seq;
         row.rank = u16::MAX;
         row.signal = Signal::Clock;
+        row
+    }
+
+    /// The signal that a pool has another number of workers, behind everything with this sequence number, when the
+    /// stream's watermark has come to `watermark_ns`.
+    pub fn resize(seq: u64, watermark_ns: i64) -> Self {
+        let mut row = Self::header(0, watermark_ns);
+        row.seq = seq;
+        row.signal = Signal::Resize;
         row
     }
 

@@ -200,6 +200,29 @@ impl<T: Ordered> FanIn<T> {
         self.lanes.len() - 1
     }
 
+    /// Puts another ring in the place of a lane that has ended.
+    pub fn replace_lane(&mut self, lane: usize, receiver: Receiver<T>, options: LaneOptions) {
+        let position = Position { options, from_seq: 0, last_time_ns: None };
+        self.views[lane] = position.open();
+        self.lanes[lane] = Lane { receiver, position, is_moved: false };
+    }
+
+    /// The greatest sequence number of which an item was taken; 0 before the first.
+    pub fn started(&self) -> u64 {
+        self.started
+    }
+
+    /// Whether nothing more can come of the greatest sequence number of which an item was taken, or of a smaller one.
+    pub fn started_is_complete(&mut self) -> bool {
+        let mut signals = 0;
+        self.look(&mut signals);
+        self.views.iter().all(|view| match view {
+            LaneView::Head(key) => key.seq > self.started,
+            LaneView::Open { from_seq, .. } => *from_seq > self.started,
+            LaneView::Ended => true,
+        })
+    }
+
     /// How many lanes there are.
     pub fn lanes(&self) -> usize {
         self.lanes.len()
@@ -323,7 +346,7 @@ impl<T: Ordered> FanIn<T> {
                 break;
             }
             debug_assert!(
-                order != MergeOrder::Deterministic || seq >= position.from_seq,
+                order != MergeOrder::Deterministic || seq >= position.from_seq || item.is_barrier(),
                 "lane {lane_index} went back from {} to {seq}",
                 position.from_seq
             );
@@ -333,7 +356,11 @@ impl<T: Ordered> FanIn<T> {
             }
             *count += 1;
             drained.taken += 1;
-            position.item(item);
+            if item.is_barrier() {
+                position.progress(seq);
+            } else {
+                position.item(item);
+            }
             self.started = self.started.max(seq);
         }
         drop(handled);

@@ -65,6 +65,8 @@ pub struct OutPort<T> {
     pending_limit: usize,
     overflowed: bool,
     closed: bool,
+    /// It holds the place of a port that was closed for good.
+    is_retired: bool,
     announces_progress: bool,
     one_per_seq: bool,
     is_unordered: bool,
@@ -90,6 +92,7 @@ impl<T: Ordered> OutPort<T> {
             pending_limit: PENDING_LIMIT,
             overflowed: false,
             closed: false,
+            is_retired: false,
             announces_progress: false,
             one_per_seq: false,
             is_unordered: false,
@@ -401,6 +404,30 @@ impl<T: Ordered> Ports<T> {
         &mut self.0[index]
     }
 
+    /// Adds a port, in the place of a retired one where there is one; returns its number.
+    pub fn add(&mut self, port: OutPort<T>) -> usize {
+        match self.0.iter().position(|port| port.is_retired) {
+            Some(retired) => {
+                self.0[retired] = port;
+                retired
+            }
+            None => {
+                self.0.push(port);
+                self.0.len() - 1
+            }
+        }
+    }
+
+    /// Closes a port for good, and with it its ring; the others keep their numbers.
+    pub fn retire(&mut self, index: usize) -> RingLeft {
+        let left = self.0[index].close();
+        let mut nowhere = OutPort::new("nowhere", crate::ring::bounded(1).0);
+        nowhere.closed = true;
+        nowhere.is_retired = true;
+        self.0[index] = nowhere;
+        left
+    }
+
     /// How many ports there are.
     pub fn len(&self) -> usize {
         self.0.len()
@@ -469,7 +496,8 @@ impl<T: Ordered> Ports<T> {
     /// True if there are ports and nobody is left to receive from any of them.
     #[inline]
     pub fn are_closed(&self) -> bool {
-        !self.0.is_empty() && self.0.iter().all(OutPort::is_closed)
+        let mut ports = self.0.iter().filter(|port| !port.is_retired).peekable();
+        ports.peek().is_some() && ports.all(OutPort::is_closed)
     }
 
     /// Closes every port; see [`OutPort::close`].

@@ -51,7 +51,7 @@ pub(super) struct Control {
     /// False until every worker is settled: pinned, and given what else was asked for.
     started: AtomicBool,
     /// Who may sleep and has to see the phase change.
-    sleepers: Vec<Waker>,
+    sleepers: Mutex<Vec<Waker>>,
 }
 
 impl Control {
@@ -70,7 +70,7 @@ impl Control {
         // Relaxed: see `phase`. Sleepers see it because waking has a fence.
         let before = self.phase.fetch_max(phase as u8, Ordering::Relaxed);
         if before < phase as u8 {
-            self.sleepers.iter().for_each(Waker::wake);
+            lock(&self.sleepers).iter().for_each(Waker::wake);
         }
     }
 
@@ -232,7 +232,7 @@ pub fn start_with(
     let control = Arc::new(Control {
         phase: AtomicU8::new(Phase::Running as u8),
         started: AtomicBool::new(false),
-        sleepers: workers.iter().filter_map(Worker::waker).collect(),
+        sleepers: Mutex::new(workers.iter().filter_map(Worker::waker).collect()),
     });
     let mut running = Running {
         control,
@@ -240,6 +240,8 @@ pub fn start_with(
         parker,
         outside: OutsideEnds::new(),
         low_jitter: LowJitterReport { locked_bytes, rings: None },
+        pin,
+        asked: *low_jitter,
         joined: false,
     };
     for worker in workers {
@@ -274,6 +276,9 @@ pub struct Running {
     parker: Parker,
     outside: OutsideEnds,
     low_jitter: LowJitterReport,
+    /// How workers that come later are pinned, and what the operating system is asked for them.
+    pin: PinPolicy,
+    asked: LowJitter,
     joined: bool,
 }
 
@@ -299,6 +304,16 @@ impl OutsideEnds {
 }
 
 impl Running {
+    /// Starts one more worker. Where the policy is [`PinPolicy::Strict`] and its CPU can't be had, its stages are given up
+    /// and the error says so.
+    pub fn add(&mut self, worker: Worker) -> Result<(), StartError> {
+        let name = worker.name.clone();
+        lock(&self.control.sleepers).extend(worker.waker());
+        let (pin, asked) = (self.pin, self.asked);
+        self.spawn(worker, pin, asked).map_err(|error| StartError::Thread { worker: name, error })?;
+        self.await_settled()
+    }
+
     fn spawn(&mut self, worker: Worker, pin: PinPolicy, low_jitter: LowJitter) -> io::Result<()> {
         let Worker { name, cpu, mut idle, idle_reason, mut slots } = worker;
         let desk = Arc::new(Desk {

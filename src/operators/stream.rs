@@ -278,6 +278,9 @@ impl StreamRuntime {
         env: &mut Env,
         out: &mut impl Emit,
     ) -> Result<(), OperatorError> {
+        if watermark_ns <= self.watermark_ns {
+            return Ok(());
+        }
         let moved = self.set_watermark(watermark_ns, Cause { seq, stamp: 0 }, env, out);
         moved.map_err(|failure| self.failed(failure))
     }

@@ -6,8 +6,8 @@
 
 use std::collections::VecDeque;
 
-use crate::event::{Row, Value};
 use crate::event::order::key_cmp;
+use crate::event::{Row, Value};
 
 use super::super::behind::{Behind, Contents, Window};
 use super::super::emit::{Cause, Emit};
