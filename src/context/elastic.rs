@@ -5,14 +5,15 @@
 //!
 //! 1. whoever takes the pool's rows gets a ring from each new worker ([`StageCommand::Lane`]) and says that it has it;
 //! 2. each worker is told to whom its keys will go ([`StageCommand::Move`]), for when the barrier comes;
-//! 3. the front gets its rings to the new workers ([`StageCommand::Workers`]). It tells them at once how far it has come,
+//! 3. the front gets its rings to the new workers ([`StageCommand::Workers`]). It tells them at once how far it has
+//!    come,
 //!    so that no merge waits for them. When everybody has the new rings, and all that will ever come of its last
 //!    sequence number has been sent, it sends the barrier, and from then on rows go where the new number says.
 //!
 //! At the barrier a worker puts what it has kept for keys that leave it into the mail for their new worker, and
 //! takes no row before the mail for itself has come. Others go on meanwhile. It tells at once that it is past the
-//! barrier's sequence number, which is complete; so nobody who merges has to wait for the mail, and the mail of a worker
-//! that is blocked always comes.
+//! barrier's sequence number, which is complete; so nobody who merges has to wait for the mail, and the mail of a
+//! worker that is blocked always comes.
 
 use std::sync::PoisonError;
 

@@ -31,8 +31,8 @@ pub struct Topology {
 /// A stage: some streams of one context, or one worker of a pool.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StageSpec {
-    /// The context's name; with the level behind it where the context has several stages. Of a worker the stream's, with
-    /// its number.
+    /// The context's name; with the level behind it where the context has several stages. Of a worker the stream's,
+    /// with its number.
     pub name: String,
     /// The context, by index.
     pub context: usize,

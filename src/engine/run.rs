@@ -271,8 +271,8 @@ impl Engine {
         self
     }
 
-    /// Gives the pool of `stream`, which runs in `context`, another number of workers. Nobody stops: keys that move take
-    /// their state along, at a barrier in the rings. Nothing is lost, doubled or reordered per key.
+    /// Gives the pool of `stream`, which runs in `context`, another number of workers. Nobody stops: keys that move
+    /// take their state along, at a barrier in the rings. Nothing is lost, doubled or reordered per key.
     ///
     /// Returns at once; the engine has to be fed or stepped, and its output polled, for it to happen.
     pub fn resize(&mut self, context: &str, stream: &str, workers: usize) -> Result<Resizing, ResizeError> {

@@ -16,8 +16,8 @@ pub trait Ordered {
     fn time_ns(&self) -> i64;
     /// True if this is no item but the news that everything up to [`seq`](Self::seq) has been sent.
     fn is_progress(&self) -> bool;
-    /// True if it stands behind everything up to its sequence number, and says so like progress, but has to be handed over.
-    /// It may come behind progress of the same number.
+    /// True if it stands behind everything up to its sequence number, and says so like progress, but has to be
+    /// handed over. It may come behind progress of the same number.
     fn is_barrier(&self) -> bool {
         false
     }

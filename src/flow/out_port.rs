@@ -406,16 +406,12 @@ impl<T: Ordered> Ports<T> {
 
     /// Adds a port, in the place of a retired one where there is one; returns its number.
     pub fn add(&mut self, port: OutPort<T>) -> usize {
-        match self.0.iter().position(|port| port.is_retired) {
-            Some(retired) => {
-                self.0[retired] = port;
-                retired
-            }
-            None => {
-                self.0.push(port);
-                self.0.len() - 1
-            }
+        if let Some(retired) = self.0.iter().position(|port| port.is_retired) {
+            self.0[retired] = port;
+            return retired;
         }
+        self.0.push(port);
+        self.0.len() - 1
     }
 
     /// Closes a port for good, and with it its ring; the others keep their numbers.

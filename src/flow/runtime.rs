@@ -304,8 +304,8 @@ impl OutsideEnds {
 }
 
 impl Running {
-    /// Starts one more worker. Where the policy is [`PinPolicy::Strict`] and its CPU can't be had, its stages are given up
-    /// and the error says so.
+    /// Starts one more worker. Where the policy is [`PinPolicy::Strict`] and its CPU can't be had, its stages are
+    /// given up and the error says so.
     pub fn add(&mut self, worker: Worker) -> Result<(), StartError> {
         let name = worker.name.clone();
         lock(&self.control.sleepers).extend(worker.waker());

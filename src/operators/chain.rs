@@ -64,6 +64,13 @@ impl Place<'_> {
     }
 }
 
+/// What the operators of a chain have kept for some keys, in their order.
+#[derive(Debug, Default)]
+pub(super) struct ChainOfKeys {
+    distincts: Vec<Vec<Seen>>,
+    limits: Vec<Vec<(Value, u64)>>,
+}
+
 /// The chain of a stream.
 #[derive(Debug)]
 pub(super) struct Chain {
@@ -144,11 +151,8 @@ impl Chain {
     }
 
     /// Takes out what its operators have kept for the keys that leave.
-    pub(super) fn split(
-        &mut self,
-        leaves: &dyn Fn(&Value) -> bool,
-    ) -> (Vec<Vec<Seen>>, Vec<Vec<(Value, u64)>>) {
-        let (mut distincts, mut limits) = (Vec::new(), Vec::new());
+    pub(super) fn split(&mut self, leaves: &dyn Fn(&Value) -> bool) -> ChainOfKeys {
+        let ChainOfKeys { mut distincts, mut limits } = ChainOfKeys::default();
         for op in &mut self.ops {
             match op {
                 RowOp::Distinct(distinct) => distincts.push(distinct.split(leaves)),
@@ -161,12 +165,12 @@ impl Chain {
                 | RowOp::Process(_) => {}
             }
         }
-        (distincts, limits)
+        ChainOfKeys { distincts, limits }
     }
 
     /// Adds what the operators of the same chain elsewhere have kept.
-    pub(super) fn join(&mut self, distincts: Vec<Vec<Seen>>, limits: Vec<Vec<(Value, u64)>>) {
-        let (mut distincts, mut limits) = (distincts.into_iter(), limits.into_iter());
+    pub(super) fn join(&mut self, moved: ChainOfKeys) {
+        let (mut distincts, mut limits) = (moved.distincts.into_iter(), moved.limits.into_iter());
         for op in &mut self.ops {
             match op {
                 RowOp::Distinct(distinct) => distinct.join(distincts.next().unwrap_or_default()),

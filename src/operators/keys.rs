@@ -161,8 +161,14 @@ impl<S: Default> Keys<S> {
         left
     }
 
-    /// Puts a key in that another table has let go of. It was within a bound there, so none is looked at here.
-    pub(super) fn join(&mut self, key: Value, state: S) {
+    /// Puts keys in that another table has let go of. They were within a bound there, so none is looked at here.
+    pub(super) fn join(&mut self, moved: Vec<(Value, S)>) {
+        for (key, state) in moved {
+            self.put(key, state);
+        }
+    }
+
+    fn put(&mut self, key: Value, state: S) {
         if let Some(number) = self.find(&key) {
             self.entries[number].state = state;
             return;

@@ -40,7 +40,7 @@ impl Limit {
 
     /// Adds what another one has seen of these keys.
     pub(super) fn join(&mut self, seen: Vec<(Value, u64)>) {
-        seen.into_iter().for_each(|(key, count)| self.seen.join(key, count));
+        self.seen.join(seen);
     }
 
     /// How many keys it remembers.

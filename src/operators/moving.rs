@@ -3,16 +3,14 @@
 use crate::event::Value;
 
 use super::behind::Behind;
-use super::chain::Chain;
-use super::distinct::Seen;
+use super::chain::{Chain, ChainOfKeys};
 use super::window::{Windows, WindowsOfKeys};
 
 /// What a stream has kept for some of its keys: opaque, and taken up by the same stream elsewhere.
 #[derive(Debug, Default)]
 pub struct Moved {
-    pub(super) distincts: Vec<Vec<Seen>>,
-    pub(super) limits: Vec<Vec<(Value, u64)>>,
-    pub(super) windows: Option<WindowsOfKeys>,
+    chain: ChainOfKeys,
+    windows: Option<WindowsOfKeys>,
     /// Rows and values that count against the bound of open windows.
     held: usize,
 }
@@ -25,16 +23,16 @@ impl Moved {
         behind: &mut Behind,
         leaves: &dyn Fn(&Value) -> bool,
     ) -> Self {
-        let (distincts, limits) = chain.split(leaves);
+        let chain = chain.split(leaves);
         let windows = windows.map(|windows| windows.split(leaves));
         let held = windows.as_ref().map_or(0, WindowsOfKeys::held);
         behind.release(held);
-        Self { distincts, limits, windows, held }
+        Self { chain, windows, held }
     }
 
     /// Adds it to what `chain` and `windows` keep.
     pub(super) fn into_place(self, chain: &mut Chain, windows: Option<&mut Windows>, behind: &mut Behind) {
-        chain.join(self.distincts, self.limits);
+        chain.join(self.chain);
         behind.take_over(self.held);
         if let (Some(windows), Some(moved)) = (windows, self.windows) {
             windows.join(moved);

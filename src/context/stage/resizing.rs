@@ -131,7 +131,8 @@ impl ContextStage {
     /// At a barrier: sends the keys that go to others, and begins to wait for those that come. Barriers are passed one
     /// after the other, each when its mail has come.
     pub(super) fn pass_barriers(&mut self) {
-        // The command was in the inbox before the front could know of the resize, but perhaps not when this cycle began.
+        // The command was in the inbox before the front could know of the resize, but perhaps not when this cycle
+        // began.
         self.obey();
         while let Some(resizing) = &mut self.resizing
             && resizing.barriers > 0

@@ -54,7 +54,7 @@ impl TumblingCount {
     }
 
     pub(super) fn join(&mut self, moved: Vec<(Value, Filling)>) {
-        moved.into_iter().for_each(|(key, filling)| self.keys.join(key, filling));
+        self.keys.join(moved);
     }
 
     #[inline]
@@ -149,7 +149,7 @@ impl SlidingCount {
     }
 
     pub(super) fn join(&mut self, moved: Vec<(Value, Slide)>) {
-        moved.into_iter().for_each(|(key, slide)| self.keys.join(key, slide));
+        self.keys.join(moved);
     }
 
     pub(super) fn take(

@@ -107,7 +107,7 @@ impl FirstEvent {
     }
 
     pub(super) fn join(&mut self, moved: Vec<(Value, Open)>) {
-        moved.into_iter().for_each(|(key, open)| self.keys.join(key, open));
+        self.keys.join(moved);
         self.index();
     }
 

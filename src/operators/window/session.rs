@@ -163,7 +163,7 @@ impl Sessions {
     pub(super) fn join(&mut self, (moved, arrivals): (Vec<(Value, Open)>, u64)) {
         // Rows that come now came after those that come along.
         self.arrivals = self.arrivals.max(arrivals);
-        moved.into_iter().for_each(|(key, open)| self.keys.join(key, open));
+        self.keys.join(moved);
         self.index();
     }
 

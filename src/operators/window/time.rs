@@ -131,7 +131,7 @@ impl TimeWindows {
     }
 
     pub(super) fn join(&mut self, moved: Vec<(Value, Open)>) {
-        moved.into_iter().for_each(|(key, open)| self.keys.join(key, open));
+        self.keys.join(moved);
         self.index();
     }
 
