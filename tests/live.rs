@@ -282,11 +282,10 @@ fn run(case: &Case, moments: &[Moment], contexts: bool, options: impl FnOnce(Bui
     for (event, moment) in case.events().into_iter().zip(moments.iter().cycle()) {
         live.clock.advance(u64::from(moment.wait_ms) * 1_000_000);
         // Where there is no room the clock is not told, so whoever wants the same ticks makes room first.
-        while moment.idle {
-            let moved = live.engine.step();
-            if moved + live.engine.poll(|result| lines.push(result.to_json())) == 0 {
-                break;
-            }
+        let mut moved = usize::from(moment.idle);
+        while moved > 0 {
+            moved = live.engine.step();
+            moved += live.engine.poll(|result| lines.push(result.to_json()));
         }
         let Ok(ty) = live.engine.event_type(&event.name) else { continue };
         let known = |name: &str| !matches!(ty.field(name), Err(EventError::UnknownField { .. }));

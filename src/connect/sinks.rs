@@ -23,7 +23,7 @@ pub type OpenWriter = Arc<dyn Fn() -> io::Result<Box<dyn Write + Send>> + Send +
 
 /// The sinks of a program.
 pub struct Sinks {
-    sinks: Vec<Sink>,
+    all: Vec<Sink>,
     /// By stream: the sinks that take its rows.
     routes: Vec<Vec<Route>>,
     outcome: Outcome,
@@ -91,14 +91,14 @@ impl Sinks {
             }
             sinks.push(Sink { header, ..sink });
         }
-        Ok((!sinks.is_empty()).then_some(Self { sinks, routes, outcome, failed: false }))
+        Ok((!sinks.is_empty()).then_some(Self { all: sinks, routes, outcome, failed: false }))
     }
 
     /// Takes a row of the stream that its rank says.
     pub fn write(&mut self, row: &Row) {
         let Some(routes) = self.routes.get_mut(usize::from(row.rank()).wrapping_sub(1)) else { return };
         for Route { sink, lines } in routes {
-            let sink = &mut self.sinks[*sink];
+            let sink = &mut self.all[*sink];
             if sink.failed {
                 sink.counts.unwritten += 1;
                 continue;
@@ -113,7 +113,7 @@ impl Sinks {
 
     /// Writes what is collected: all of it where nothing else is to do now, else what waits already for a while.
     pub fn settle(&mut self, is_idle: bool) {
-        for sink in &mut self.sinks {
+        for sink in &mut self.all {
             if !sink.buffer.is_empty() && (is_idle || sink.written_at.elapsed() >= WRITE_AFTER) {
                 self.failed |= !sink.write_out(&self.outcome);
             }
@@ -122,7 +122,7 @@ impl Sinks {
 
     /// Writes all that is left, and tells what was written. To be called at the end.
     pub fn finish(&mut self) {
-        for sink in &mut self.sinks {
+        for sink in &mut self.all {
             self.failed |= !sink.write_out(&self.outcome);
             if !sink.failed
                 && let Err(error) = sink.writer.flush()
@@ -142,7 +142,7 @@ impl Sinks {
 
     /// What each has taken so far.
     pub fn counts(&self) -> Vec<SinkCounts> {
-        self.sinks.iter().map(|sink| sink.counts.clone()).collect()
+        self.all.iter().map(|sink| sink.counts.clone()).collect()
     }
 }
 

@@ -249,8 +249,8 @@ impl Builder {
     }
 
     /// Writes what `open` opens instead of the file (or the console) of the connector called `name`; one that
-    /// `.to(file, ..)` leaves without a name is called by its kind. Lines come whole, many at a time, on the thread that
-    /// takes results, and an error ends the run.
+    /// `.to(file, ..)` leaves without a name is called by its kind. Lines come whole, many at a time, on the thread
+    /// that takes results, and an error ends the run.
     ///
     /// ```
     /// use std::io::Write;

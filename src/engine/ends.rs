@@ -292,7 +292,10 @@ impl Input {
 impl Drop for Input {
     fn drop(&mut self) {
         // Everything that was taken is delivered, unless nobody is left, or the thread is on its way out already.
-        while !self.abandoned && !std::thread::panicking() && !(self.finish_sources() && self.settle_step()) {
+        while !(self.abandoned || std::thread::panicking()) {
+            if self.finish_sources() && self.settle_step() {
+                break;
+            }
             self.publish();
             self.idle.idle(0);
         }

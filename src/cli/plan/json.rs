@@ -2,11 +2,10 @@
 //!
 //! One object: `threaded`, `order`, `contexts` (name, cores, implicit, idle, capacity, when_full; null where the
 //! program leaves the choice), `stages` (name, context, streams; worker: its number, in a pool), `rings` (from, to:
-//! names of stages, `input` and
-//! `output`; names: what goes over it) and `streams` in the order in which they run (name, rank, context, from,
-//! operators as verb and text, results as type and fields with null for all fields, feeds, order_dependence with null
-//! where the order of rings does not matter). Where the program reads or writes files: `source_files` (paths) and
-//! `sinks` (sink, streams).
+//! names of stages, `input` and `output`; names: what goes over it) and `streams` in the order in which they run
+//! (name, rank, context, from, operators as verb and text, results as type and fields with null for all fields, feeds,
+//! order_dependence with null where the order of rings does not matter). Where the program reads or writes files:
+//! `source_files` (paths) and `sinks` (sink, streams).
 
 use serde::Serialize;
 use varpin::context::From;

@@ -154,26 +154,26 @@ impl<'a> Resolver<'a> {
                 connector.used = true;
                 (connector.kind?, connector.settings.clone())
             }
-            None => match Kind::named(&name.text) {
-                Some(kind) => (kind, Settings::default()),
-                None => {
-                    let message = format!("no connector is called `{}`", name.text);
-                    let mut finding = Diagnostic::error(name.span, message).label("no such connector");
-                    let declared = self.connectors.keys().copied().chain(KINDS.map(|(kind, _)| kind));
-                    finding = match closest(&name.text, declared) {
-                        Some(near) => finding.help(format!("did you mean `{near}`?")),
-                        None => {
-                            finding.help(format!("declare it: connector {} = file (path: ..)", name.text))
-                        }
-                    };
-                    self.findings.push(finding);
-                    return None;
-                }
-            },
+            None => (self.unnamed(name)?, Settings::default()),
         };
         let settings = settings.iter().map(|(key, value)| (key, value.as_ref()));
         self.settings_of(kind, settings, &mut said);
         Some(Used { name: name.text.clone(), kind, settings: said })
+    }
+
+    /// The kind that `name` means, where no connector is called so.
+    fn unnamed(&mut self, name: &Name) -> Option<Kind> {
+        let kind = Kind::named(&name.text);
+        if kind.is_none() {
+            let message = format!("no connector is called `{}`", name.text);
+            let finding = Diagnostic::error(name.span, message).label("no such connector");
+            let declared = self.connectors.keys().copied().chain(KINDS.map(|(kind, _)| kind));
+            self.findings.push(match closest(&name.text, declared) {
+                Some(near) => finding.help(format!("did you mean `{near}`?")),
+                None => finding.help(format!("declare it: connector {} = file (path: ..)", name.text)),
+            });
+        }
+        kind
     }
 
     /// The path and the format of a file.
@@ -205,12 +205,11 @@ impl<'a> Resolver<'a> {
         };
         let mut said: Vec<(Name, Option<Setting>)> = Vec::new();
         for setting in settings {
-            match &setting.name {
-                Some(key) => said.push((key.clone(), constant_setting(&setting.value))),
-                None => {
-                    let message = "behind the connector, `.to` takes settings: name: value";
-                    self.findings.push(Diagnostic::error(setting.value.span, message));
-                }
+            if let Some(key) = &setting.name {
+                said.push((key.clone(), constant_setting(&setting.value)));
+            } else {
+                let message = "behind the connector, `.to` takes settings: name: value";
+                self.findings.push(Diagnostic::error(setting.value.span, message));
             }
         }
         let Some(used) = self.used(&Name { text: name.clone(), span: value.span }, &said) else { return };
