@@ -17,6 +17,11 @@ use watchdog::watched;
 
 const EVENTS: &str = "@1s R { v: 1 }\n@2s R { v: 2 }\n@3s R { v: 3 }\n";
 
+/// So many events of a type, one each millisecond.
+fn lines(count: usize, name: &str) -> String {
+    (0..count).fold(String::new(), |lines, v| lines + &format!("@{v}ms {name} {{ v: {v} }}\n"))
+}
+
 /// Runs `program` over `events`, with further arguments.
 fn go(files: &Files, program: &str, events: &str, options: &[&str]) -> Ran {
     let program = files.write("p.vpl", program);
@@ -60,7 +65,7 @@ const TOGETHER: &str = "context a\ncontext b\nconnector log = file (path: \"log.
 #[test]
 fn several_streams_to_one_file_keep_whole_lines_and_the_order_of_the_results() {
     let files = Files::new();
-    let events: String = (0..5_000).map(|v| format!("@{v}ms R {{ v: {v} }}\n")).collect();
+    let events = lines(5_000, "R");
     let plain: String =
         TOGETHER.lines().filter(|line| !line.starts_with("context ")).collect::<Vec<_>>().join("\n");
     let plain = plain.replace(".context(a)", "").replace(".context(b)", "");
@@ -423,9 +428,9 @@ fn a_slow_sink_holds_everything_up_and_loses_nothing() {
             for number in 0..3_000_i64 {
                 let mut event = ty.event(number);
                 event.set(&v, number).unwrap();
-                engine.feed(event, |result| results.push_str(&format!("{}\n", result.to_json()))).unwrap();
+                engine.feed(event, |result| results += &(result.to_json() + "\n")).unwrap();
             }
-            let stats = engine.finish(|result| results.push_str(&format!("{}\n", result.to_json()))).unwrap();
+            let stats = engine.finish(|result| results += &(result.to_json() + "\n")).unwrap();
             assert_eq!((stats.results, stats.sinks[0].rows, stats.sinks[0].unwritten), (3_000, 3_000, 0));
             assert_eq!(stats.sinks[0].bytes, results.len() as u64);
             assert_eq!(written.text(), results);
@@ -460,7 +465,7 @@ fn a_failing_sink_ends_the_run_and_says_which_it_is() {
 fn an_output_in_other_hands_writes_too_and_sources_come_with_the_input() {
     watched(|| {
         let files = Files::new();
-        files.write("a.evt", &(0..1_000).map(|v| format!("@{v}ms A {{ v: {v} }}\n")).collect::<String>());
+        files.write("a.evt", &lines(1_000, "A"));
         let text = "context c\nconnector out = file (path: \"o.jsonl\")\nstream P = A.from(file, path: \"a.evt\").where(false)\n\
             stream S = merge(A, R).context(c).emit(v: v).to(out)";
         let program = Program::parse(text).unwrap();
