@@ -32,6 +32,31 @@ pub(super) enum Command {
     Doctor(DoctorArgs),
     /// Measure latencies and throughput, beside what the machine itself needs
     Bench(BenchArgs),
+    /// Tell a run something while it runs: how many workers a pool is to have
+    Ctl(CtlArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct CtlArgs {
+    /// The socket of the run: what `varpin run --control` was given
+    pub(super) socket: PathBuf,
+    #[command(subcommand)]
+    pub(super) command: CtlCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum CtlCommand {
+    /// The pools of the program, and how many workers each has, as JSON
+    Pools,
+    /// Give a pool another number of workers; keys that move take their state along
+    Resize {
+        /// The context
+        context: String,
+        /// The stream that has the pool
+        stream: String,
+        /// How many workers it is to have
+        workers: NonZeroUsize,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -84,6 +109,9 @@ pub(super) struct RunArgs {
     /// Write what was counted to this file, as JSON
     #[arg(long, value_name = "FILE")]
     pub(super) stats_json: Option<PathBuf>,
+    /// Listen at this socket for `varpin ctl`
+    #[arg(long, value_name = "SOCKET")]
+    pub(super) control: Option<PathBuf>,
     /// Take the program's warnings for errors
     #[arg(long)]
     pub(super) strict: bool,

@@ -4,6 +4,8 @@
 mod args;
 mod bench;
 mod check;
+mod control;
+mod ctl;
 mod dead_letters;
 mod doctor;
 mod exit;
@@ -35,6 +37,7 @@ pub(crate) fn main() -> ExitCode {
         args::Command::Plan(typed) => plan::plan(&typed),
         args::Command::Doctor(typed) => doctor::doctor(&typed),
         args::Command::Bench(typed) => bench::bench(typed),
+        args::Command::Ctl(typed) => ctl::ctl(&typed),
     };
     exit.into()
 }

@@ -15,6 +15,7 @@ use varpin::event::Row;
 use varpin::format::{BadInput, EventSource, InputTypes};
 
 use super::args::RunArgs;
+use super::control::Control;
 use super::dead_letters::DeadLetters;
 use super::doctor;
 use super::exit::Exit;
@@ -113,7 +114,11 @@ pub(super) fn run(typed: &RunArgs) -> Exit {
         Ok(source) => source,
         Err(missing) => return refuse(missing),
     };
-    Run::new(settings, &files, engine, signals).go(source)
+    let control = match typed.control.as_deref().map(Control::listen).transpose() {
+        Ok(control) => control,
+        Err(message) => return refuse(message),
+    };
+    Run::new(settings, &files, engine, signals, control).go(source)
 }
 
 fn refuse(message: impl std::fmt::Display) -> Exit {
@@ -169,11 +174,19 @@ struct Run<'a> {
     /// Where it stands, and what is wrong with it.
     first_skipped: Option<(String, BadInput)>,
     started: Instant,
+    control: Option<Control>,
 }
 
 impl<'a> Run<'a> {
-    fn new(settings: RunSettings, files: &'a Files, engine: Engine, signals: Signals) -> Self {
+    fn new(
+        settings: RunSettings,
+        files: &'a Files,
+        engine: Engine,
+        signals: Signals,
+        control: Option<Control>,
+    ) -> Self {
         Self {
+            control,
             source_name: settings.events.name(),
             files,
             has_threads: !engine.is_inline(),
@@ -445,6 +458,9 @@ impl<'a> Run<'a> {
 
     fn fetch_letters(&mut self) {
         self.fed_since_letters = 0;
+        if let Some(control) = &self.control {
+            control.obey(&mut self.engine);
+        }
         let letters = self.engine.take_dead_letters();
         self.letters.failed(letters);
         self.engine.take_log_lines().iter().for_each(|line| messages::say(log_json(line)));

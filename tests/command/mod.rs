@@ -107,6 +107,11 @@ impl Running {
         stdin.flush().unwrap();
     }
 
+    /// Its standard input has no more.
+    pub fn end_input(&mut self) {
+        self.stdin = None;
+    }
+
     /// The next line that it prints.
     #[track_caller]
     pub fn line(&mut self) -> String {
