@@ -94,6 +94,7 @@ impl Summary {
             [stream.stream.clone(), stream.context.clone(), events, rows, late, keys]
         }));
         table(&mut out, &streams, 2);
+        pools(&mut out, stats);
         if stats.contexts.is_empty() {
             out.push_str("\nno contexts: everything ran on one thread\n");
         } else {
@@ -165,5 +166,23 @@ mod tests {
     #[test]
     fn digits_are_grouped_from_the_right() {
         assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+    }
+}
+
+/// How the rows of each pool were shared out, and what made it uneven.
+fn pools(out: &mut String, stats: &Stats) {
+    for stream in stats.streams.iter().filter(|stream| !stream.workers.is_empty()) {
+        let all = stream.workers.iter().sum::<u64>().max(1);
+        let share = |rows: u64| format!("{:.0} %", rows as f64 * 100.0 / all as f64);
+        let workers: Vec<String> = stream.workers.iter().map(|&rows| share(rows)).collect();
+        // Writing into a string cannot fail, here and below.
+        let _ =
+            write!(out, "pool of {}: {} workers took {}", stream.stream, workers.len(), workers.join(", "));
+        let keys: Vec<String> =
+            stream.hottest_keys.iter().map(|hot| format!("{} ({})", hot.key, share(hot.rows))).collect();
+        if !keys.is_empty() {
+            let _ = write!(out, "; keys with the most rows, about: {}", keys.join(", "));
+        }
+        out.push('\n');
     }
 }

@@ -17,7 +17,11 @@ use crate::event::{Row, Value};
 use crate::flow::{MergeOrder, way_of};
 use crate::vpl::plan::{OpPlan, Plan, PoolPlan, SourcePlan, Strategy, StreamPlan, WindowPlan};
 
+use super::skew::{PoolSkew, Skew};
 use super::streams::Outlet;
+
+/// How many of the keys with the most rows are told.
+const HOTTEST: usize = 5;
 
 /// What the rows of a stream with a pool carry behind their fields, so that they can be put in order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -181,6 +185,8 @@ pub(super) struct Scatter {
     watermark: (i64, u64),
     /// What each worker knows of it.
     told_ns: Vec<i64>,
+    /// Which keys have the most rows.
+    skew: Skew,
     /// Workers are told at once. Otherwise before their next row, and at the end of the duty cycle.
     at_once: bool,
 }
@@ -199,6 +205,7 @@ impl Scatter {
             closing: Closing::of(spec),
             watermark: (i64::MIN, 0),
             told_ns: vec![i64::MIN; ports.len()],
+            skew: Skew::default(),
             at_once: order == MergeOrder::Deterministic,
             ports,
         }
@@ -209,7 +216,11 @@ impl Scatter {
     pub(super) fn row(&mut self, row: &Row, key: &Value, out: &mut impl Outlet) {
         let workers = self.ports.len();
         match self.strategy {
-            Strategy::ConsistentHash => self.send(way_of(key_hash(key), workers), row, key, out),
+            Strategy::ConsistentHash => {
+                let hash = key_hash(key);
+                self.skew.note(hash, key);
+                self.send(way_of(hash, workers), row, key, out);
+            }
             Strategy::RoundRobin => {
                 let worker = self.turn;
                 self.turn = if worker + 1 < workers { worker + 1 } else { 0 };
@@ -263,6 +274,11 @@ impl Scatter {
                 *told_ns = watermark_ns;
             }
         }
+    }
+
+    /// The stream, and its keys with the most rows.
+    pub(super) fn hottest(&self) -> PoolSkew {
+        PoolSkew { stream: self.stream, hottest: self.skew.hottest(HOTTEST) }
     }
 
     pub(super) fn is_of(&self, stream: usize) -> bool {

@@ -18,6 +18,7 @@ mod resizing;
 use resizing::Resizing;
 
 use super::elastic::StageCommand;
+use super::skew::PoolSkew;
 use super::streams::{Failure, Outlet, Streams};
 use crate::operators::StreamStats;
 
@@ -41,6 +42,8 @@ pub struct StageParts {
     pub failures: Box<dyn FnMut(Failure) + Send>,
     /// Where the counts go when the stage closes.
     pub stats: Arc<Mutex<Vec<StreamStats>>>,
+    /// Where the keys of pools with the most rows go, by stream, when the stage closes.
+    pub hottest: Arc<Mutex<Vec<PoolSkew>>>,
     /// Where it is told what a resize of a pool asks of it; none where no pool concerns it.
     pub inbox: Option<Receiver<StageCommand>>,
     /// By lane: the rows of a pool come over it, so more lanes may be added.
@@ -70,6 +73,7 @@ pub struct ContextStage {
     held_back: Option<Vec<u64>>,
     flushed: bool,
     stats: Arc<Mutex<Vec<StreamStats>>>,
+    hottest: Arc<Mutex<Vec<PoolSkew>>>,
     resizing: Option<Box<Resizing>>,
 }
 
@@ -154,6 +158,7 @@ impl ContextStage {
             clock_seq: 0,
             flushed: false,
             stats: parts.stats,
+            hottest: parts.hottest,
             resizing: parts.inbox.map(|inbox| Box::new(Resizing::new(inbox))),
         }
     }
@@ -313,6 +318,7 @@ impl Stage for ContextStage {
 
     fn close(&mut self, leftovers: &mut Leftovers) {
         *self.stats.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = self.streams.stats();
+        *self.hottest.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = self.streams.hottest_keys();
         self.inputs.close(&self.name, leftovers);
         for ring in self.resizing.iter_mut().flat_map(|resizing| resizing.left.drain(..)) {
             leftovers.ring(ring);

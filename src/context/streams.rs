@@ -19,6 +19,7 @@ use super::FLUSH_SEQ;
 use super::dirty::Dirty;
 use super::holdback::Holdback;
 use super::pool::{PoolWorker, Scatter, Tags, tags_by_rank};
+use super::skew::PoolSkew;
 use super::topology::{From, StageSpec, Topology};
 
 /// Where rows leave a stage.
@@ -461,6 +462,11 @@ impl Streams {
     /// What the streams have counted, in order.
     pub fn stats(&self) -> Vec<StreamStats> {
         self.runtimes.iter().map(StreamRuntime::stats).collect()
+    }
+
+    /// Of each stream with a pool that has its front here: the keys with the most rows, and about how many.
+    pub fn hottest_keys(&self) -> Vec<PoolSkew> {
+        self.scatters.iter().flatten().map(Scatter::hottest).collect()
     }
 
     /// Whether some stream's result depends on where the watermark is.

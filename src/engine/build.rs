@@ -328,6 +328,7 @@ pub(super) fn made_stage(
             counts.note(kept);
         }),
         stats: Arc::clone(&stats.counts),
+        hottest: Arc::clone(&stats.hottest),
         inbox,
         from_pool,
     };

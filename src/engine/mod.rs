@@ -53,5 +53,5 @@ pub use log::log_json;
 pub use program::{Program, ProgramError};
 pub use record::{JsonLines, Record};
 pub use run::Engine;
-pub use stats::{ContextStats, DeadLetter, Stats, StreamCounts};
+pub use stats::{ContextStats, DeadLetter, HotKey, Stats, StreamCounts};
 pub use tuning::LowJitterStats;

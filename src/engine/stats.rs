@@ -5,10 +5,10 @@ use std::sync::PoisonError;
 use serde::Serialize;
 
 use crate::connect::SinkCounts;
-use crate::context::Failure;
-use crate::event::Row;
+use crate::context::{Failure, PoolSkew};
 use crate::event::json::{write_json, write_str};
 use crate::event::time::write_rfc3339;
+use crate::event::{Row, Value};
 use crate::operators::StreamStats;
 use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
 use crate::vpl::plan::{Plan, Strategy};
@@ -71,6 +71,18 @@ pub struct StreamCounts {
     pub subsets_dropped: u64,
     /// Rows that each worker of its pool has taken; empty where it has none.
     pub workers: Vec<u64>,
+    /// The keys of its pool with the most rows, the most first; empty where rows don't go by a key.
+    pub hottest_keys: Vec<HotKey>,
+}
+
+/// A key with many rows.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct HotKey {
+    /// The key, as JSON.
+    pub key: String,
+    /// About how many rows it has: found in a sample, and perhaps too high, never much too low.
+    pub rows: u64,
 }
 
 /// How a context ran.
@@ -121,6 +133,7 @@ impl StreamCounts {
             run_events_dropped: stats.run_events_dropped,
             subsets_dropped: stats.subsets_dropped,
             workers: Vec::new(),
+            hottest_keys: Vec::new(),
         }
     }
 
@@ -173,7 +186,23 @@ pub(super) fn by_stream(plan: &Plan, stages: &[StageStats]) -> Vec<StreamCounts>
         }
         all.extend(counts);
     }
+    let told =
+        stages.iter().flat_map(|stage| stage.hottest.lock().unwrap_or_else(PoisonError::into_inner).clone());
+    for PoolSkew { stream, hottest } in told {
+        let name = &plan.streams[stream].name;
+        if let Some(counts) = all.iter_mut().find(|counts| counts.stream == *name) {
+            counts.hottest_keys = hottest.iter().map(HotKey::new).collect();
+        }
+    }
     all
+}
+
+impl HotKey {
+    fn new((key, rows): &(Value, u64)) -> Self {
+        let mut text = Vec::new();
+        write_json(&mut text, key);
+        Self { key: String::from_utf8_lossy(&text).into_owned(), rows: *rows }
+    }
 }
 
 /// What a stage tells when it closes, and what it counts on the way.
@@ -185,6 +214,8 @@ pub(super) struct StageStats {
     pub(super) worker: Option<usize>,
     /// What they have counted; filled when the stage closes.
     pub(super) counts: Arc<Mutex<Vec<StreamStats>>>,
+    /// By stream: the keys of its pool with the most rows.
+    pub(super) hottest: Arc<Mutex<Vec<PoolSkew>>>,
     pub(super) failures: Arc<FailureCounts>,
 }
 
