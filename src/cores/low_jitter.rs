@@ -8,8 +8,8 @@
 //! | pre-faulted rings | page faults on the first way round a ring | memory of rings that stay empty |
 //! | huge pages | misses in the translation of addresses | where a ring is larger than such a page; more memory |
 //!
-//! What a thread that spins on a CPU of its own gains, `varpin bench` measures; without such a CPU only the first and
-//! the last three are of use.
+//! How much each gains depends on the machine; only a measurement there tells. The priority is for CPUs that are
+//! isolated, and refused elsewhere.
 
 use std::error::Error;
 use std::fmt;

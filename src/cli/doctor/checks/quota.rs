@@ -65,7 +65,10 @@ pub(in crate::cli::doctor) fn judge_quota(cpus: &Cpus, groups: &[CpuGroup]) -> V
         return Verdict::ok("no limit");
     };
     let threads = cpus.chosen.len() as f64;
-    let found = format!("{quota} CPUs' worth of time for {threads} pinned threads and what feeds them");
+    let found = match cpus.chosen.len() {
+        1 => format!("{quota} CPUs' worth of time for a pinned thread and what feeds it"),
+        several => format!("{quota} CPUs' worth of time for {several} pinned threads and what feeds them"),
+    };
     let severity = if quota < threads {
         Severity::Severe
     } else if quota < threads + 1.0 {
