@@ -1,7 +1,6 @@
 //! `varpin run --control` and `varpin ctl`: a run is told something while it runs.
 #![cfg(feature = "cli")]
 
-#[allow(dead_code, reason = "not every test file needs all of it")]
 mod command;
 
 use std::path::Path;
@@ -29,7 +28,8 @@ fn started(files: &Files) -> (Running, String) {
 }
 
 fn readings(from: usize) -> String {
-    (from..from + 20).map(|n| format!("Reading {{ key: {}, v: {n} }}\n", n % 10)).collect()
+    let line = |n: usize| format!("Reading {{ key: {}, v: {n} }}\n", n % 10);
+    (from..from + 20).map(line).collect::<Vec<_>>().concat()
 }
 
 /// Windows that were half full when their keys moved are completed where these went.

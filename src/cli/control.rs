@@ -104,7 +104,11 @@ fn obey(line: &str, engine: &mut Engine) -> Value {
     let words: Vec<&str> = line.split_whitespace().collect();
     match words[..] {
         ["pools"] => {
-            let pool = |(context, stream, workers): (&str, &str, usize)| json!({"context": context, "stream": stream, "workers": workers});
+            let pool = |(context, stream, workers): (&str, &str, usize)| {
+                let entry =
+                    [("context", json!(context)), ("stream", json!(stream)), ("workers", json!(workers))];
+                Value::Object(entry.map(|(name, value)| (name.to_owned(), value)).into_iter().collect())
+            };
             json!({"ok": true, "pools": engine.pools().into_iter().map(pool).collect::<Vec<_>>()})
         }
         ["resize", context, stream, workers] => match workers.parse() {

@@ -159,16 +159,6 @@ fn grouped(number: u64) -> String {
     out
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn digits_are_grouped_from_the_right() {
-        assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
-    }
-}
-
 /// How the rows of each pool were shared out, and what made it uneven.
 fn pools(out: &mut String, stats: &Stats) {
     for stream in stats.streams.iter().filter(|stream| !stream.workers.is_empty()) {
@@ -184,5 +174,15 @@ fn pools(out: &mut String, stats: &Stats) {
             let _ = write!(out, "; keys with the most rows, about: {}", keys.join(", "));
         }
         out.push('\n');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_are_grouped_from_the_right() {
+        assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
     }
 }
