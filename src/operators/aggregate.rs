@@ -12,7 +12,7 @@ use super::batch::Batch;
 use super::emit::Mark;
 use super::env::Env;
 use super::error::{CompileError, Fault};
-use super::expr::{Compiler, Expr, TimeOf};
+use super::expr::{Compiler, Expr, TimeOf, names_bounds};
 
 #[derive(Debug)]
 pub(super) struct Aggregate {
@@ -34,6 +34,8 @@ struct Fold {
     parameter: f64,
     /// `None` for `count()`.
     argument: Option<Expr>,
+    /// Whether the argument can be computed before the window closes.
+    early: bool,
 }
 
 impl Aggregate {
@@ -56,9 +58,14 @@ impl Aggregate {
         })
     }
 
-    /// Whether rows can be fed as they come, because all of a window end in one row.
-    pub(super) fn folds_rows(&self) -> bool {
+    /// Whether all rows of a window end in one row.
+    pub(super) fn makes_one_row(&self) -> bool {
         self.group_by.is_none()
+    }
+
+    /// Whether rows can be fed as they come.
+    pub(super) fn folds_rows(&self) -> bool {
+        self.makes_one_row() && self.folds.iter().all(|fold| fold.early)
     }
 
     /// Whether no result depends on the order in which rows come.
@@ -178,7 +185,8 @@ impl Fold {
             return Err(compiler.error(format!("the aggregate {} needs an argument", plan.aggregate.name())));
         }
         let argument = plan.argument.as_ref().map(|argument| compiler.expr(argument)).transpose()?;
-        Ok(Self { function: plan.aggregate, parameter: plan.parameter, argument })
+        let early = !plan.argument.as_ref().is_some_and(names_bounds);
+        Ok(Self { function: plan.aggregate, parameter: plan.parameter, argument, early })
     }
 
     fn keeps_values(&self) -> bool {

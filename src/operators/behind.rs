@@ -101,7 +101,7 @@ impl Behind {
             });
         }
         let (folding, values_kept) = match ops.first() {
-            Some(BatchOp::Aggregate(aggregate)) => (aggregate.folds_rows(), aggregate.values_kept()),
+            Some(BatchOp::Aggregate(aggregate)) if aggregate.folds_rows() => (true, aggregate.values_kept()),
             _ => (false, 0),
         };
         Ok(Self {
@@ -245,7 +245,7 @@ impl Behind {
         self.begin(window, env);
         let mut first = 0;
         match self.ops.first_mut() {
-            Some(BatchOp::Aggregate(aggregate)) if aggregate.folds_rows() => {
+            Some(BatchOp::Aggregate(aggregate)) if aggregate.makes_one_row() => {
                 first = 1;
                 let made = aggregate.over(rows, env).map_err(|fault| fault.at("aggregate"))?;
                 self.batch.rows.push(made);

@@ -13,6 +13,7 @@ mod truth;
 use std::sync::Arc;
 
 use crate::event::{Row, Value};
+use crate::vpl::plan;
 
 use super::env::Env;
 use super::error::Fault;
@@ -21,6 +22,13 @@ pub(super) use compile::{Compiler, Emits, TimeOf};
 
 use calls::{Functions, NO_FUNCTIONS};
 use node::Node;
+
+/// Whether `expr` names a bound of the window, which is known for good when the window closes.
+pub(super) fn names_bounds(expr: &plan::Expr) -> bool {
+    let mut walk = survey::Survey::default();
+    walk.expr(expr, 1);
+    walk.bounds
+}
 
 /// A compiled expression.
 #[derive(Debug)]

@@ -12,6 +12,8 @@ pub(super) struct Survey {
     pub(super) calls: bool,
     /// One more than the greatest local that it names.
     pub(super) locals: usize,
+    /// Whether it names a bound of the window.
+    pub(super) bounds: bool,
     /// Levels of the deepest place.
     pub(super) height: usize,
 }
@@ -30,11 +32,10 @@ impl Survey {
             | plan::Expr::AllFields { .. }
             | plan::Expr::Time
             | plan::Expr::Key
-            | plan::Expr::WindowStart
-            | plan::Expr::WindowEnd
             | plan::Expr::Global(_)
             | plan::Expr::Captured(..)
             | plan::Expr::Aggregate(_) => {}
+            plan::Expr::WindowStart | plan::Expr::WindowEnd => self.bounds = true,
             plan::Expr::Local(local) => self.local(*local),
             plan::Expr::Unary(_, inner) | plan::Expr::Member(inner, _) => self.expr(inner, depth),
             plan::Expr::OrElse(a, b)

@@ -110,6 +110,17 @@ impl Resolver<'_> {
 
     /// In `.aggregate`, a field outside any aggregate is its last value.
     fn over_rows(value: Expr, scope: &mut Scope) -> Expr {
+        let value = match value {
+            // The bounds are of the window, whatever its rows: only the field that may hide them is of a row.
+            Expr::OrElse(field, bound) if matches!(*bound, Expr::WindowStart | Expr::WindowEnd) => {
+                let field = Self::over_rows(*field, scope);
+                return match scope.accumulators {
+                    Some(_) => Expr::Binary(syntax::BinaryOp::Coalesce, Box::new(field), bound),
+                    None => Expr::OrElse(Box::new(field), bound),
+                };
+            }
+            value => value,
+        };
         let is_of_row = matches!(
             value,
             Expr::Field(..) | Expr::RestField(..) | Expr::OrElse(..) | Expr::AllFields { .. } | Expr::Time
