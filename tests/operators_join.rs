@@ -4,7 +4,9 @@
 
 use varpin::event::{Row, Shape, Value};
 use varpin::operators::{Env, Limits, StreamRuntime};
-use varpin::vpl::plan::{Expr, InputPlan, JoinPlan, NamePlan, Plan, SourcePlan, StreamPlan, WindowPlan};
+use varpin::vpl::plan::{
+    Expr, InputPlan, JoinPlan, JoinedSlot, NamePlan, Plan, SourcePlan, StreamPlan, WindowPlan,
+};
 use varpin::vpl::syntax::{JoinKind, Span};
 
 const SECOND: i64 = 1_000_000_000;
@@ -17,7 +19,7 @@ fn join(kind: JoinKind, names: &[usize], window_ns: i64, count_window: Option<us
     let source = SourcePlan::Join(JoinPlan {
         kind,
         sides: sides.collect(),
-        slots: (0..names.len()).flat_map(|side| [(side, 0), (side, 1)]).collect(),
+        slots: (0..names.len()).flat_map(|side| [JoinedSlot::Of(side, 0), JoinedSlot::Of(side, 1)]).collect(),
         on: (1..names.len()).map(|side| [id(side - 1), id(side)]).collect(),
         window_ns,
     });

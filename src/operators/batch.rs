@@ -1,5 +1,6 @@
 //! The rows of one closed window on their way through the operators behind it.
 
+use crate::event::order::key_cmp;
 use crate::event::{Row, Value};
 
 use super::env::Env;
@@ -56,6 +57,13 @@ impl Batch {
         self.rows.truncate(kept);
         self.keys.truncate(kept);
         Ok(())
+    }
+
+    /// Brings rows of one key together, keys ascending; within a key they stay in their order.
+    pub(super) fn group(&mut self) {
+        let mut order: Vec<usize> = (0..self.rows.len()).collect();
+        order.sort_by(|a, b| key_cmp(&self.keys[*a], &self.keys[*b]));
+        self.permute(&mut order);
     }
 
     /// Brings the rows into `order`: at each place the row that is to come there. Uses `order` up.

@@ -68,6 +68,7 @@ impl Behind {
     pub(super) fn compile(place: &Place<'_>, compiler: &Compiler<'_>) -> Result<Self, CompileError> {
         let compiler = &compiler.with_time(TimeOf::Window);
         let mut ops = Vec::new();
+        // Whether rows stand in groups: from `.partition_by` on, until the aggregate makes one row of each.
         let mut keyed = false;
         let plans = &place.stream.after;
         for (at, plan) in plans.iter().enumerate() {
@@ -84,7 +85,7 @@ impl Behind {
                     BatchOp::PartitionBy(PartitionBy::compile(key, compiler)?)
                 }
                 OpPlan::Aggregate(plan) => {
-                    keyed |= plan.group_by.is_some();
+                    keyed = false;
                     BatchOp::Aggregate(Aggregate::compile(plan, place.mark, compiler)?)
                 }
                 // A window bounds what these two remember.
@@ -92,7 +93,7 @@ impl Behind {
                     BatchOp::Distinct(Distinct::compile(by, keyed, usize::MAX, compiler)?)
                 }
                 OpPlan::Limit(max) => BatchOp::Limit(Limit::new(*max, keyed, usize::MAX)),
-                OpPlan::OrderBy(by) => BatchOp::OrderBy(OrderBy::compile(by, compiler)?),
+                OpPlan::OrderBy(by) => BatchOp::OrderBy(OrderBy::compile(by, keyed, compiler)?),
                 OpPlan::Log(log) => BatchOp::Log(Log::compile(log, compiler)?),
                 OpPlan::Process { call, emits } => {
                     let slots = place.process_slots(&plans[at + 1..]);
@@ -329,7 +330,9 @@ impl BatchOp {
                 keys.clear();
                 let found = batch.each(env, |row, env| by.key(row, env).map(|key| keys.push(key)));
                 batch.keys = keys;
-                found.map_err(|fault| fault.at("partition_by"))
+                found.map_err(|fault| fault.at("partition_by"))?;
+                batch.group();
+                Ok(())
             }
             Self::Aggregate(aggregate) => aggregate.run(batch, env).map_err(|fault| fault.at("aggregate")),
             Self::Distinct(distinct) => {

@@ -5,7 +5,7 @@
 use hashbrown::HashTable;
 
 use crate::event::order::{key_eq, key_hash};
-use crate::event::{Row, Value};
+use crate::event::{Map, Row, Value};
 use crate::vpl::plan;
 
 use super::env::Env;
@@ -17,6 +17,8 @@ pub(super) struct Distinct {
     /// What is compared; all fields, where this is empty.
     by: Vec<Expr>,
     partitioned: bool,
+    /// The whole event is compared, as a map of its fields.
+    whole: bool,
     seen: HashTable<Seen>,
     limit: usize,
     /// The values of the row under way, the key in front.
@@ -37,8 +39,9 @@ impl Distinct {
         limit: usize,
         compiler: &Compiler<'_>,
     ) -> Result<Self, CompileError> {
+        let whole = matches!(by, [plan::Expr::AllFields { rest: Some(_), .. }]);
         let by = by.iter().map(|by| compiler.expr(by)).collect::<Result<_, _>>()?;
-        Ok(Self { by, partitioned, seen: HashTable::new(), limit, values: Vec::new() })
+        Ok(Self { by, partitioned, whole, seen: HashTable::new(), limit, values: Vec::new() })
     }
 
     /// Whether `row` is the first with its values.
@@ -51,7 +54,10 @@ impl Distinct {
             self.values.extend_from_slice(row.values());
         }
         for by in &self.by {
-            self.values.push(by.eval(row, env)?);
+            self.values.push(match by.eval(row, env)? {
+                Value::Map(fields) if self.whole => Value::map(with_values(&fields)),
+                value => value,
+            });
         }
         let hash = self.values.iter().fold(0, |hash: u64, value| hash.rotate_left(23) ^ key_hash(value));
         let values = &self.values;
@@ -89,4 +95,10 @@ impl Distinct {
     pub(super) fn len(&self) -> usize {
         self.seen.len()
     }
+}
+
+/// The fields that are not null: null is like missing.
+fn with_values(fields: &Map) -> Map {
+    let there = fields.iter().filter(|(_, value)| !matches!(value, Value::Null));
+    there.map(|(name, value)| (name.clone(), value.clone())).collect()
 }

@@ -13,8 +13,8 @@ use std::collections::{BinaryHeap, VecDeque};
 use hashbrown::HashTable;
 
 use crate::event::order::{eq, key_hash};
-use crate::event::{Row, Value};
-use crate::vpl::plan::{InputPlan, JoinPlan};
+use crate::event::{Map, Row, Text, Value};
+use crate::vpl::plan::{InputPlan, JoinPlan, JoinedSlot, RestFrom, SideField};
 use crate::vpl::syntax::JoinKind;
 
 use super::emit::{Cause, Emit, Mark};
@@ -30,8 +30,8 @@ pub(super) struct Join {
     sides: Vec<Side>,
     /// For each equality the two sides and, on each, the place of its value among the values of the side.
     equalities: Vec<[(usize, usize); 2]>,
-    /// For each slot of the joined row the side and the slot there.
-    slots: Vec<(usize, usize)>,
+    /// Where each slot of the joined row comes from.
+    slots: Vec<JoinedSlot>,
     window_ns: i64,
     mark: Mark,
     max_rows: usize,
@@ -106,7 +106,7 @@ impl Join {
         Ok(Self {
             sides,
             equalities,
-            slots: plan.slots.iter().map(|(side, slot)| (*side, usize::from(*slot))).collect(),
+            slots: plan.slots.clone(),
             window_ns: plan.window_ns,
             mark,
             max_rows: limits.max_window_rows,
@@ -213,8 +213,11 @@ impl Join {
         }
         if here.len() > 1 || self.sides.len() > 2 {
             let mut sorted: Vec<&[usize]> = matches.chunks_exact(self.sides.len()).collect();
-            sorted.sort_by_cached_key(|found| -> Vec<u64> {
-                found.iter().map(|number| self.entries[*number].arrival).collect()
+            // In a self join the event comes as each of its sides in turn, and meets itself as the last of them.
+            let comes_as = |found: &[usize]| here.iter().rposition(|(side, number)| found[*side] == *number);
+            sorted.sort_by_cached_key(|found| {
+                let arrivals = found.iter().map(|number| self.entries[*number].arrival);
+                (comes_as(found), arrivals.collect::<Vec<u64>>())
             });
             matches = sorted.concat();
         }
@@ -294,13 +297,7 @@ impl Join {
         let mut result = Ok(());
         for at in (0..self.matches.len()).step_by(self.sides.len()) {
             let found = &self.matches[at..at + self.sides.len()];
-            let mut joined = Row::new(self.mark.type_id, row.time_ns(), self.slots.len());
-            joined.set_rank(self.mark.rank);
-            Cause::of(row).put(&mut joined);
-            for (to, (side, slot)) in self.slots.iter().enumerate() {
-                let values = self.entries[found[*side]].row.values();
-                joined.set(to, values.get(*slot).cloned().unwrap_or_default());
-            }
+            let joined = self.joined(row.time_ns(), Cause::of(row), |side| Some(found[side]));
             for number in found {
                 self.entries[*number].matched = true;
             }
@@ -327,7 +324,7 @@ impl Join {
             self.by_time.pop();
             self.sides[side].forget(number, &self.entries[number].values);
             if self.sides[side].outer && !self.entries[number].matched {
-                let alone = self.alone(side, number, end_ns, cause);
+                let alone = self.joined(end_ns, cause, |of| (of == side).then_some(number));
                 result = result.and(through.run(&alone, env));
             }
             // Its values may be shared; the row is replaced by an empty one, so that nothing lives on in a free place.
@@ -338,19 +335,68 @@ impl Join {
         result
     }
 
-    /// The row of an event that met nobody: every member of the other side is null.
-    fn alone(&self, side: usize, number: usize, time_ns: i64, cause: Cause) -> Row {
-        let values = self.entries[number].row.values();
+    /// A joined row: of the event that `entry` names for each side, where the side is not absent.
+    fn joined(&self, time_ns: i64, cause: Cause, entry: impl Fn(usize) -> Option<usize>) -> Row {
+        let values = |side: usize| entry(side).map(|number| self.entries[number].row.values());
         let mut row = Row::new(self.mark.type_id, time_ns, self.slots.len());
         row.set_rank(self.mark.rank);
         cause.put(&mut row);
-        for (to, (from_side, slot)) in self.slots.iter().enumerate() {
-            let value =
-                if *from_side == side { values.get(*slot).cloned().unwrap_or_default() } else { Value::Null };
+        for (to, from) in self.slots.iter().enumerate() {
+            let value = match from {
+                JoinedSlot::Of(side, slot) => match values(*side) {
+                    Some(values) => values.get(usize::from(*slot)).cloned().unwrap_or_default(),
+                    None => Value::Null,
+                },
+                JoinedSlot::First(choices) => first_of(choices, values),
+                JoinedSlot::All(sides) => all_of(sides, values),
+            };
             row.set(to, value);
         }
         row
     }
+}
+
+/// The field of the first side that is there and has it.
+fn first_of<'r>(choices: &[SideField], values: impl Fn(usize) -> Option<&'r [Value]>) -> Value {
+    for choice in choices {
+        let Some(values) = values(choice.side) else { continue };
+        match values.get(usize::from(choice.slot)) {
+            None | Some(Value::Missing) if choice.declared => return Value::Missing,
+            None | Some(Value::Missing) => {}
+            Some(value) => return value.clone(),
+        }
+    }
+    Value::Missing
+}
+
+/// All fields of the sides that are there; of a name that several have, the first side's.
+fn all_of<'r>(sides: &[RestFrom], values: impl Fn(usize) -> Option<&'r [Value]>) -> Value {
+    let mut all = Map::default();
+    for (side, from) in sides.iter().enumerate() {
+        let Some(values) = values(side) else { continue };
+        let known = all.len();
+        let mut add = |name: Text, value: &Value| {
+            if all.iter().take(known).all(|(other, _)| *other != name) {
+                all.insert(name, value.clone());
+            }
+        };
+        match from {
+            RestFrom::Slot(slot) => {
+                if let Some(Value::Map(fields)) = values.get(usize::from(*slot)) {
+                    fields.iter().for_each(|(name, value)| add(name.clone(), value));
+                }
+            }
+            RestFrom::Fields(fields) => {
+                for (name, slot) in fields {
+                    match values.get(usize::from(*slot)) {
+                        None | Some(Value::Missing) => {}
+                        Some(value) => add(Text::new(name), value),
+                    }
+                }
+            }
+        }
+    }
+    Value::map(all)
 }
 
 impl Side {

@@ -15,15 +15,21 @@ use super::expr::{Compiler, Expr};
 pub(super) struct OrderBy {
     /// What to order by, and whether it descends.
     by: Vec<(Expr, bool)>,
+    /// Whether rows stand in groups, each of which is ordered by itself.
+    grouped: bool,
     /// The values of all rows, row by row.
     values: Vec<Value>,
     order: Vec<usize>,
 }
 
 impl OrderBy {
-    pub(super) fn compile(by: &[(plan::Expr, bool)], compiler: &Compiler<'_>) -> Result<Self, CompileError> {
+    pub(super) fn compile(
+        by: &[(plan::Expr, bool)],
+        grouped: bool,
+        compiler: &Compiler<'_>,
+    ) -> Result<Self, CompileError> {
         let by = by.iter().map(|(by, descending)| Ok((compiler.expr(by)?, *descending)));
-        Ok(Self { by: by.collect::<Result<_, _>>()?, values: Vec::new(), order: Vec::new() })
+        Ok(Self { by: by.collect::<Result<_, _>>()?, grouped, values: Vec::new(), order: Vec::new() })
     }
 
     /// Sorts the batch.
@@ -37,12 +43,14 @@ impl OrderBy {
             Ok(())
         })?;
         let width = by.len();
+        let (grouped, groups) = (self.grouped, &batch.keys);
         let compare = |a: &usize, b: &usize| {
             let keys = by.iter().enumerate().map(|(at, (_, descending))| {
                 let order = key_cmp(&values[a * width + at], &values[b * width + at]);
                 if *descending { order.reverse() } else { order }
             });
-            keys.fold(Ordering::Equal, Ordering::then)
+            let group = if grouped { key_cmp(&groups[*a], &groups[*b]) } else { Ordering::Equal };
+            keys.fold(group, Ordering::then)
         };
         self.order.clear();
         self.order.extend(0..batch.rows.len());

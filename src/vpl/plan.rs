@@ -353,12 +353,34 @@ pub struct JoinPlan {
     pub kind: super::syntax::JoinKind,
     /// The sides in order.
     pub sides: Vec<InputPlan>,
-    /// For each slot of the joined row: the side, and the slot in that side's row.
-    pub slots: Vec<(usize, u16)>,
+    /// Where each slot of the joined row comes from.
+    pub slots: Vec<JoinedSlot>,
     /// Equalities: for each, (side, expression over that side's layout) twice.
     pub on: Vec<[(usize, Expr); 2]>,
     /// `.window(..)`, in nanoseconds.
     pub window_ns: i64,
+}
+
+/// Where a slot of a joined row comes from. A side is *absent* in the row of an event that met nobody.
+#[derive(Clone, Debug, PartialEq)]
+pub enum JoinedSlot {
+    /// `A.x`: a side, and the slot in its row. Null where the side is absent.
+    Of(usize, u16),
+    /// `x`: the first of these that has it.
+    First(Vec<SideField>),
+    /// All fields of all sides as a map, the first side's winning; for each side where its fields come from.
+    All(Vec<RestFrom>),
+}
+
+/// A side of a join that may have a field.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SideField {
+    /// The side.
+    pub side: usize,
+    /// The slot in its row.
+    pub slot: u16,
+    /// Whether it has the field whatever its row holds, because it declares it.
+    pub declared: bool,
 }
 
 /// A sequence. Its rows hold what the program reads of each match.

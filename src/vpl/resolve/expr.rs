@@ -96,7 +96,7 @@ impl Resolver<'_> {
             return Self::over_rows(found, scope);
         }
         let found = if row.names.iter().any(|alias| alias == name) {
-            self.all_fields(&row, span)
+            self.all_fields(scope)
         } else if row.sides.iter().any(|(side, _)| side == name) {
             self.fail(Diagnostic::error(
                 span,
@@ -210,7 +210,7 @@ impl Resolver<'_> {
             Origin::Event(event) => format!("event `{event}` has no field `{name}`"),
             Origin::Operator(verb) => format!("there is no field `{name}` after `.{verb}`"),
             Origin::Stream(stream) => format!("stream `{stream}` has no field `{name}`"),
-            Origin::Open => {
+            Origin::Open | Origin::Join { .. } => {
                 format!("more than {MAX_FIELDS} fields of one event type; `{name}` is one too many")
             }
         };
@@ -228,13 +228,14 @@ impl Resolver<'_> {
         self.fail(Diagnostic::error(span, message).label("no such field").help(help))
     }
 
-    /// All fields of the row as a map.
-    pub(super) fn all_fields(&mut self, row: &RowScope, span: Span) -> Expr {
-        if !row.sides.is_empty() {
-            return self.all_fields_of_sides(row, span);
+    /// All fields of the row as a map. There must be a row.
+    pub(super) fn all_fields(&mut self, scope: &mut Scope) -> Expr {
+        if let Some(fields) = self.all_fields_of_match(scope) {
+            return fields;
         }
-        if let Some(refused) = self.all_fields_of_match(row, span) {
-            return refused;
+        let Some(row) = &scope.row else { return Expr::Const(Value::Missing) };
+        if !row.sides.is_empty() {
+            return self.all_fields_of_sides(&row.clone());
         }
         let fields = self.keep_all(row.shape);
         Expr::AllFields { fields, rest: self.plan.shapes[row.shape].rest }

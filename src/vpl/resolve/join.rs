@@ -3,7 +3,7 @@
 
 use crate::event::{FieldType, Shape, ShapeField, Value};
 use crate::vpl::diagnostic::Diagnostic;
-use crate::vpl::plan::{Expr, InputPlan, JoinPlan, SourcePlan};
+use crate::vpl::plan::{Expr, InputPlan, JoinPlan, JoinedSlot, RestFrom, SideField, SourcePlan};
 use crate::vpl::suggest::closest;
 use crate::vpl::syntax::{
     self, BinaryOp, ExprKind, JoinKind, JoinSide, LambdaBody, Name, Span, StreamDecl, WindowSpec,
@@ -43,7 +43,8 @@ impl<'a> Resolver<'a> {
             inputs.push(InputPlan { name, filter: None, remap: None });
         }
         let joined = self.new_shape(Shape::default());
-        let row = RowScope { shape: joined, origin: Origin::Open, names: Vec::new(), sides: named };
+        let origin = Origin::Join { outer: kind != JoinKind::Inner };
+        let row = RowScope { shape: joined, origin, names: Vec::new(), sides: named };
         scope.row = Some(row.clone());
         let mut plan = JoinPlan { kind, sides: inputs, slots: Vec::new(), on: Vec::new(), window_ns: 0 };
         for condition in sides.iter().filter_map(|side| side.on.as_ref()) {
@@ -164,16 +165,48 @@ impl<'a> Resolver<'a> {
     /// Where each slot of the joined row comes from, when the sides' layouts are known.
     pub(super) fn joined_slots(&mut self, rank: usize, joined: usize) {
         let sides = self.stream_decls[rank].sides.clone();
-        let mut slots = vec![(0, 0); usize::from(self.plan.shapes[joined].slots)];
+        let outer = matches!(&self.plan.streams[rank].source,
+            SourcePlan::Join(join) if join.kind != JoinKind::Inner);
+        let mut slots = vec![JoinedSlot::First(Vec::new()); usize::from(self.plan.shapes[joined].slots)];
         for field in self.plan.shapes[joined].fields.clone() {
-            let (Some(slot), Some((side, name))) = (field.slot, field.name.split_once('.')) else { continue };
-            let Some(at) = sides.iter().position(|(known, _)| known == side) else { continue };
-            if let Some(Expr::Field(from, _)) = self.field(sides[at].1, name) {
-                slots[usize::from(slot)] = (at, from);
-            }
+            let Some(slot) = field.slot else { continue };
+            slots[usize::from(slot)] = match field.name.split_once('.') {
+                Some((side, name)) => {
+                    let at = sides.iter().position(|(known, _)| known == side);
+                    let Some(&(_, shape)) = at.and_then(|at| sides.get(at)) else { continue };
+                    let Some(Expr::Field(from, _)) = self.field(shape, name) else { continue };
+                    JoinedSlot::Of(at.unwrap_or_default(), from)
+                }
+                None => self.first_of_sides(&sides, &field.name, outer),
+            };
+        }
+        if let Some(rest) = self.plan.shapes[joined].rest {
+            let from = sides.iter().map(|&(_, shape)| {
+                let fields = self.keep_all(shape);
+                self.plan.shapes[shape].rest.map_or(RestFrom::Fields(fields), RestFrom::Slot)
+            });
+            slots[usize::from(rest)] = JoinedSlot::All(from.collect());
         }
         if let SourcePlan::Join(join) = &mut self.plan.streams[rank].source {
             join.slots = slots;
+        }
+    }
+
+    /// The sides that can have `name`, up to the one that always has it.
+    fn first_of_sides(&mut self, sides: &[(String, usize)], name: &str, outer: bool) -> JoinedSlot {
+        let mut choices: Vec<SideField> = Vec::new();
+        for (side, &(_, shape)) in sides.iter().enumerate() {
+            if let Some(Expr::Field(slot, _)) = self.field(shape, name) {
+                let declared = self.plan.shapes[shape].declared;
+                choices.push(SideField { side, slot, declared });
+                if declared && !outer {
+                    break;
+                }
+            }
+        }
+        match choices[..] {
+            [SideField { side, slot, .. }] if !outer => JoinedSlot::Of(side, slot),
+            _ => JoinedSlot::First(choices),
         }
     }
 
@@ -181,7 +214,7 @@ impl<'a> Resolver<'a> {
     pub(super) fn field_of_side(&mut self, side: &str, name: &Name, row: &RowScope) -> Expr {
         let shape = row.sides.iter().find(|(known, _)| known == side).map_or(row.shape, |&(_, shape)| shape);
         if self.field(shape, &name.text).is_some() {
-            return self.joined(side, &name.text, row.shape);
+            return self.joined(format!("{side}.{}", name.text), row.shape);
         }
         let fields = self.plan.shapes[shape].fields.iter().map(|field| field.name.as_str());
         let mut finding = Diagnostic::error(name.span, format!("`{side}` has no field `{}`", name.text));
@@ -192,19 +225,17 @@ impl<'a> Resolver<'a> {
         Expr::Const(Value::Missing)
     }
 
-    /// The slot of the joined row for `side.name`; it is made on first use.
-    fn joined(&mut self, side: &str, name: &str, shape: usize) -> Expr {
-        let qualified = format!("{side}.{name}");
+    /// The slot of the joined row for `side.name` or `name`; it is made on first use.
+    fn joined(&mut self, name: String, shape: usize) -> Expr {
         let shape = &mut self.plan.shapes[shape];
-        let position = shape.position(&qualified).unwrap_or_else(|| {
-            shape.fields.push(ShapeField { name: qualified.clone(), ty: FieldType::Any, slot: None });
+        let position = shape.position(&name).unwrap_or_else(|| {
+            shape.fields.push(ShapeField { name: name.clone(), ty: FieldType::Any, slot: None });
             shape.fields.len() - 1
         });
-        Expr::Field(shape.keep(position), qualified)
+        Expr::Field(shape.keep(position), name)
     }
 
-    /// An unqualified name: the field of the first side that has it (D25). A side of an undeclared type can have any
-    /// field, so behind it the others still count where it has none.
+    /// An unqualified name: the field of the first side that has it (D25). A side that is absent has none.
     pub(super) fn field_of_sides(
         &mut self,
         name: &str,
@@ -212,39 +243,42 @@ impl<'a> Resolver<'a> {
         row: &RowScope,
         hidden: Option<Expr>,
     ) -> Expr {
-        let mut choices: Vec<Expr> = Vec::new();
-        for (side, shape) in &row.sides {
-            if self.field(*shape, name).is_some() {
-                choices.push(self.joined(side, name, row.shape));
-                if self.plan.shapes[*shape].declared {
-                    break;
+        let shapes: Vec<usize> = row.sides.iter().map(|&(_, shape)| shape).collect();
+        let having: Vec<usize> =
+            shapes.into_iter().filter(|&shape| self.field(shape, name).is_some()).collect();
+        let certain = row.origin == (Origin::Join { outer: false })
+            && having.iter().any(|&shape| self.plan.shapes[shape].declared);
+        match (having.is_empty(), hidden) {
+            (true, Some(hidden)) => hidden,
+            (true, None) => {
+                let message = format!("no side of the join has a field `{name}`");
+                let fields = row.sides.iter().flat_map(|&(_, shape)| &self.plan.shapes[shape].fields);
+                let mut finding = Diagnostic::error(span, message);
+                if let Some(near) = closest(name, fields.map(|field| field.name.as_str())) {
+                    finding = finding.help(format!("did you mean `{near}`?"));
                 }
+                self.fail(finding)
             }
+            (false, Some(hidden)) if !certain => {
+                Expr::OrElse(Box::new(self.joined(name.to_owned(), row.shape)), Box::new(hidden))
+            }
+            (false, _) => self.joined(name.to_owned(), row.shape),
         }
-        choices.extend(hidden);
-        let Some(last) = choices.pop() else {
-            self.findings.push(Diagnostic::error(span, format!("no side of the join has a field `{name}`")));
-            return Expr::Const(Value::Missing);
-        };
-        choices.into_iter().rfold(last, |rest, choice| Expr::OrElse(Box::new(choice), Box::new(rest)))
     }
 
-    /// All fields of all sides, the first side's winning.
-    pub(super) fn all_fields_of_sides(&mut self, row: &RowScope, span: Span) -> Expr {
+    /// All fields of all sides, the first side's winning. Where all of them are known and there, each has its slot.
+    pub(super) fn all_fields_of_sides(&mut self, row: &RowScope) -> Expr {
+        if row.origin == (Origin::Join { outer: true })
+            || row.sides.iter().any(|&(_, shape)| !self.plan.shapes[shape].declared)
+        {
+            let fields = self.keep_all(row.shape);
+            return Expr::AllFields { fields, rest: self.plan.shapes[row.shape].rest };
+        }
         let mut fields: Vec<(String, u16)> = Vec::new();
-        for (side, shape) in &row.sides {
-            if !self.plan.shapes[*shape].declared {
-                let message =
-                    format!("all fields of the join are asked for, and `{side}` does not declare its fields");
-                self.findings.push(
-                    Diagnostic::error(span, message)
-                        .help(format!("declare `event {side}:` or name the fields")),
-                );
-                return Expr::Const(Value::Missing);
-            }
-            for (name, _) in self.keep_all(*shape) {
+        for &(_, shape) in &row.sides {
+            for (name, _) in self.keep_all(shape) {
                 if fields.iter().all(|(known, _)| *known != name)
-                    && let Expr::Field(slot, _) = self.joined(side, &name, row.shape)
+                    && let Expr::Field(slot, _) = self.joined(name.clone(), row.shape)
                 {
                     fields.push((name, slot));
                 }

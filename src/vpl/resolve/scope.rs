@@ -15,6 +15,8 @@ pub(super) enum Origin {
     Stream(String),
     /// An undeclared event type: any field is allowed.
     Open,
+    /// A join; whether a side of it can be absent.
+    Join { outer: bool },
 }
 
 /// What names mean here.

@@ -479,25 +479,33 @@ impl<'a> Resolver<'a> {
     }
 
     /// What the row of a match holds is known when all operators behind it are.
-    pub(super) fn finish_sequence(&mut self, decl: &StreamDecl, draft: &mut Draft) {
-        let SourcePlan::Sequence(plan) = &mut draft.plan.source else { return };
+    pub(super) fn finish_sequence(&mut self, draft: &mut Draft) {
         let captures = draft.scope.sequence.take().map(|sequence| sequence.captures).unwrap_or_default();
-        plan.slots = captures.into_iter().map(|(_, capture)| capture).collect();
-        if self.sequence_shapes.contains(&draft.row().shape) {
-            self.nameless(decl.name.span);
+        if let SourcePlan::Sequence(plan) = &mut draft.plan.source {
+            plan.slots = captures.into_iter().map(|(_, capture)| capture).collect();
         }
     }
 
-    fn nameless(&mut self, span: Span) -> Expr {
-        self.fail(
-            Diagnostic::error(span, "a match of a sequence has no fields of its own")
-                .help("name what it gives: .emit(first: a.x, last: b.x)"),
-        )
-    }
-
-    /// All fields of a match: there is no such thing. None where the row is no match.
-    pub(super) fn all_fields_of_match(&mut self, row: &RowScope, span: Span) -> Option<Expr> {
-        self.sequence_shapes.contains(&row.shape).then(|| self.nameless(span))
+    /// All fields of a match: those of its last event. None where the row is no match.
+    pub(super) fn all_fields_of_match(&mut self, scope: &mut Scope) -> Option<Expr> {
+        let sequence = scope.sequence.as_ref()?;
+        if sequence.shape? != scope.row.as_ref()?.shape {
+            return None;
+        }
+        let last = sequence.steps.len().checked_sub(1)?;
+        let shape = sequence.steps[last].row.shape;
+        let mut slot_of = |this: &mut Self, slot, name: &str| match this.captured(
+            CapturePlan::Last(last, slot),
+            name.to_owned(),
+            scope,
+        ) {
+            Expr::Field(slot, _) => slot,
+            _ => unreachable!("the row is a match, whose captures are fields"),
+        };
+        let fields = self.keep_all(shape);
+        let rest = self.plan.shapes[shape].rest.map(|rest| slot_of(self, rest, "all fields"));
+        let fields = fields.into_iter().map(|(name, slot)| (name.clone(), slot_of(self, slot, &name)));
+        Some(Expr::AllFields { fields: fields.collect(), rest })
     }
 
     /// An unqualified name, where it means something in a sequence.
@@ -515,7 +523,7 @@ impl<'a> Resolver<'a> {
         sequence.shape?;
         let row = scope.row.as_ref()?;
         if row.names.iter().any(|alias| alias == name) {
-            return Some(self.nameless(span));
+            return self.all_fields_of_match(scope);
         }
         if name == "match_duration_ms" {
             return Some(self.captured(CapturePlan::DurationMs, name.to_owned(), scope));

@@ -23,7 +23,7 @@ const LEVELS: &[&str] = &["trace", "debug", "info", "warn", "error"];
 pub(super) struct Draft {
     pub(super) plan: StreamPlan,
     pub(super) scope: Scope,
-    /// `.partition_by` behind the window, until the aggregate that it groups.
+    /// `.partition_by` behind the window, as long as nothing stands behind it: the aggregate groups by it itself.
     group_by: Option<Expr>,
     context: Option<Span>,
     pub(super) on_error: Option<Span>,
@@ -51,7 +51,21 @@ impl Draft {
 
     /// Adds an operator in front of the window or behind it.
     fn push(&mut self, op: OpPlan) {
+        self.settle_group();
         if self.plan.window.is_some() { self.plan.after.push(op) } else { self.plan.before.push(op) }
+    }
+
+    /// `.partition_by` behind the window.
+    fn group_by(&mut self, key: Expr) {
+        self.settle_group();
+        self.group_by = Some(key);
+    }
+
+    /// What stands behind `.partition_by` is no aggregate, or nothing: each row gets its key.
+    fn settle_group(&mut self) {
+        if let Some(key) = self.group_by.take() {
+            self.plan.after.push(OpPlan::PartitionBy(key));
+        }
     }
 }
 
@@ -134,35 +148,40 @@ impl<'a> Resolver<'a> {
         if draft.context.is_none() {
             draft.plan.context = self.context_ids.get("main").copied().unwrap_or_default();
         }
-        if let Some(key) = draft.group_by.take() {
-            draft.push(OpPlan::PartitionBy(key));
-        }
+        draft.settle_group();
         self.finish(decl, &mut draft);
         draft
+    }
+
+    /// Fields that leave a join or a sequence as they are do so under their own names.
+    fn name_fields(&mut self, draft: &mut Draft) {
+        let (verb, value) = match self.all_fields_of_match(&mut draft.scope) {
+            Some(value) => ("sequence", value),
+            None if !draft.row().sides.is_empty() => ("join", self.all_fields(&mut draft.scope)),
+            None => return,
+        };
+        match value {
+            Expr::AllFields { fields, rest: None } => {
+                let fields = fields.into_iter().map(|(name, slot)| (name.clone(), Expr::Field(slot, name)));
+                self.project(verb, fields.collect(), draft);
+            }
+            value => self.replace(value, draft),
+        }
     }
 
     /// What the stream leaves: its layout, its results, the names it feeds.
     fn finish(&mut self, decl: &StreamDecl, draft: &mut Draft) {
         self.check_join(decl, draft);
         self.check_retry(draft);
+        self.name_fields(draft);
         self.finish_pool(draft);
-        self.finish_sequence(decl, draft);
+        self.finish_sequence(draft);
         if draft.own_fields.is_some() {
             // Another operator has made rows of what functions emitted.
             draft.process = None;
         }
-        let row = draft.row();
-        let joined = !row.sides.is_empty();
         let consumed = self.consumed.contains(decl.name.text.as_str());
         let is_result = draft.makes_results || !consumed || draft.to_console;
-        if joined && (is_result || consumed) {
-            // All fields of a join leave it under their own names.
-            if let Expr::AllFields { fields, .. } = self.all_fields_of_sides(&row, decl.name.span) {
-                let fields =
-                    fields.into_iter().map(|(name, slot)| (name.clone(), Expr::Field(slot, name))).collect();
-                self.project("join", fields, draft);
-            }
-        }
         let shape = draft.row().shape;
         draft.plan.shape = shape;
         if is_result {
@@ -373,14 +392,13 @@ impl<'a> Resolver<'a> {
             OperatorKind::Distinct(by) => {
                 let by = match by {
                     Some(by) => vec![self.expr(by, &mut draft.scope)],
-                    None => match self.all_fields(&draft.row(), at) {
+                    None => match self.all_fields(&mut draft.scope) {
                         Expr::AllFields { fields, rest: None } => {
                             fields.into_iter().map(|(name, slot)| Expr::Field(slot, name)).collect()
                         }
                         all => vec![all],
                     },
                 };
-                self.between_group_and_aggregate("distinct", at, draft);
                 draft.push(OpPlan::Distinct(by));
             }
             OperatorKind::OrderBy(keys) => {
@@ -391,7 +409,6 @@ impl<'a> Resolver<'a> {
                     );
                     return;
                 }
-                self.between_group_and_aggregate("order_by", at, draft);
                 let keys = keys
                     .iter()
                     .map(|key| (self.expr(&key.value, &mut draft.scope), key.descending))
@@ -400,7 +417,6 @@ impl<'a> Resolver<'a> {
             }
             OperatorKind::Limit(count) => match self.constant(count) {
                 Some(Value::Int(count)) if count >= 0 => {
-                    self.between_group_and_aggregate("limit", at, draft);
                     draft.push(OpPlan::Limit(count as u64));
                 }
                 _ => self
@@ -484,13 +500,16 @@ impl<'a> Resolver<'a> {
         }
         match self.row_lambda(value, draft) {
             Expr::Map(fields) => self.project("map", last_of_each(fields), draft),
-            value => {
-                let shape = self.new_shape(Shape::default());
-                draft.push(OpPlan::Replace { value, fields: Vec::new(), rest: None, slots: 0 });
-                Self::shaped(shape, Origin::Open, draft);
-                draft.own_fields = None;
-            }
+            value => self.replace(value, draft),
         }
+    }
+
+    /// A new row with the entries of the map that `value` is, whichever these are.
+    fn replace(&mut self, value: Expr, draft: &mut Draft) {
+        let shape = self.new_shape(Shape::default());
+        draft.push(OpPlan::Replace { value, fields: Vec::new(), rest: None, slots: 0 });
+        Self::shaped(shape, Origin::Open, draft);
+        draft.own_fields = None;
     }
 
     /// A new row with these fields.
@@ -580,22 +599,8 @@ impl<'a> Resolver<'a> {
         draft.scope.partitioned = true;
         if draft.plan.window.is_none() {
             draft.push(OpPlan::PartitionBy(resolved));
-        } else if draft.group_by.replace(resolved).is_some() {
-            self.findings.push(Diagnostic::error(at, "two `.partition_by` behind one window"));
-        }
-    }
-
-    /// Between `.partition_by` behind a window and the aggregate, only filters can stand: everything else would have
-    /// to know groups.
-    fn between_group_and_aggregate(&mut self, verb: &str, at: Span, draft: &Draft) {
-        if draft.group_by.is_some() {
-            self.findings.push(
-                Diagnostic::error(
-                    at,
-                    format!("`.{verb}` between `.partition_by` and `.aggregate` is not supported"),
-                )
-                .help("put `.partition_by` in front of the window, or the operator behind `.aggregate`"),
-            );
+        } else {
+            draft.group_by(resolved);
         }
     }
 
@@ -671,8 +676,7 @@ impl<'a> Resolver<'a> {
             }
         }
         if log.parts.is_empty() {
-            let row = draft.row();
-            log.parts.push((None, self.all_fields(&row, draft.plan.span)));
+            log.parts.push((None, self.all_fields(&mut draft.scope)));
         }
         self.plan.logs = true;
         draft.push(OpPlan::Log(log));
