@@ -110,18 +110,34 @@ fn circles_missing_files_and_directories_are_refused_by_name() {
         ("missing/main.vpl", "stream S = R\nimport \"nope.vpl\""),
         ("directory/main.vpl", "import \"sub\""),
         ("directory/sub/a.vpl", ""),
-        ("alias/main.vpl", "import \"a.vpl\" as a"),
+        ("alias/main.vpl", "import \"a.vpl\" as x\nimport \"b.vpl\" as x"),
         ("alias/a.vpl", "stream A = R"),
+        ("alias/b.vpl", "stream B = R"),
     ]);
     for (folder, words) in [
         ("circle", "main.vpl -> a.vpl -> main.vpl"),
         ("missing", "main.vpl:2:8 (line 2): cannot read"),
         ("directory", "it is no file"),
-        ("alias", "`import .. as` is not supported yet"),
+        ("alias", "two imports are called `x`"),
     ] {
         let report = report(&root.path().join(folder));
         assert!(report.contains(words), "{folder}: {report}");
     }
+}
+
+#[test]
+fn functions_and_values_of_an_import_with_a_name_can_be_called_by_it_or_not() {
+    let main = "import \"a.vpl\" as lib\nstream S = R.where(lib.twice(v) > lib.limit and twice(v) < 9).emit(v: v, x: r.x)";
+    let folder = folder(&[
+        ("main.vpl", main),
+        ("a.vpl", "import \"b.vpl\" as deep\nlet limit = deep.one + 4\nfn twice(x: int): return x * 2"),
+        ("b.vpl", "let one = 1"),
+    ]);
+    let path = folder.path().join("main.vpl");
+    let events = "R { v: 2 }\nR { v: 3, r: {x: 1} }\nR { v: 5 }\n";
+    let ran = run(["run".as_ref(), path.as_os_str(), "-".as_ref()], events);
+    assert_eq!(ran.stdout.lines().count(), 1, "{} {}", ran.stdout, ran.stderr);
+    assert!(ran.stdout.contains("\"data\":{\"v\":3,\"x\":1}"), "{}", ran.stdout);
 }
 
 #[test]

@@ -4,8 +4,8 @@
 //! the event that moved the time there. So a replay repeats, and a tick is an input event like any other, with a
 //! sequence number of its own.
 
-use crate::event::Row;
-use crate::vpl::plan::{Plan, TimerPlan};
+use crate::event::{Row, Value};
+use crate::vpl::plan::{Plan, TICK_FIELD, TimerPlan};
 
 /// The timers of a program.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +18,8 @@ pub struct Ticker {
 struct Timer {
     plan: TimerPlan,
     slots: usize,
+    /// Where somebody reads the time of a tick as its field.
+    time_slot: Option<usize>,
     /// When it ticks next; none before the first event, and where time has no such point.
     next_ns: Option<i64>,
 }
@@ -25,10 +27,14 @@ struct Timer {
 impl Ticker {
     /// The timers of `plan`, none of which ticks before an event has come.
     pub fn new(plan: &Plan) -> Self {
-        let timer = |timer: &TimerPlan| Timer {
-            plan: timer.clone(),
-            slots: usize::from(plan.shapes[plan.names[timer.name].shape].slots),
-            next_ns: None,
+        let timer = |timer: &TimerPlan| {
+            let shape = &plan.shapes[plan.names[timer.name].shape];
+            Timer {
+                plan: timer.clone(),
+                slots: usize::from(shape.slots),
+                time_slot: shape.field(TICK_FIELD).and_then(|field| field.slot).map(usize::from),
+                next_ns: None,
+            }
         };
         Self { timers: plan.timers.iter().map(timer).collect(), started: false }
     }
@@ -54,7 +60,11 @@ impl Ticker {
         let timer = due.min_by_key(|timer| timer.next_ns)?;
         let at = timer.next_ns?;
         timer.next_ns = at.checked_add(timer.plan.interval_ns);
-        Some(Row::new(timer.plan.name as u32, at, timer.slots))
+        let mut tick = Row::new(timer.plan.name as u32, at, timer.slots);
+        if let Some(slot) = timer.time_slot {
+            tick.set(slot, Value::Timestamp(at));
+        }
+        Some(tick)
     }
 }
 

@@ -1,16 +1,18 @@
-//! `import "file.vpl"`: the statements of the file take the place of the import, each file once.
+//! `import "file.vpl"`: the statements of the file take the place of the import, each file once. With `as x` its
+//! functions and values can be told from others as `x.name`, too.
 //!
 //! A path is relative to the file that names it, and leads to a file in that file's own directory or below, links
 //! followed. Places of imported statements are moved behind those of all files before, so that one number still says
 //! which file is meant and where.
 
+use std::collections::{HashMap, HashSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use crate::vpl::diagnostic::{Diagnostic, ImportedText};
 use crate::vpl::parser::{MAX_SOURCE_BYTES, parse};
 use crate::vpl::rewrite::{self, Rewrite};
-use crate::vpl::syntax::{Name, Program, Span, Statement, StatementKind};
+use crate::vpl::syntax::{Expr, ExprKind, Program, Span, Statement, StatementKind};
 
 /// How deep imports may lead.
 const MAX_DEPTH: usize = 32;
@@ -31,6 +33,8 @@ struct Follow {
     done: Imports,
     /// Files that have been read, with links resolved.
     seen: Vec<PathBuf>,
+    /// What each of them declares that expressions can name.
+    names: HashMap<PathBuf, HashSet<String>>,
     /// Those whose imports are being followed, outermost first.
     open: Vec<PathBuf>,
     next_base: usize,
@@ -50,8 +54,14 @@ impl Imports {
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         let directory = parent.unwrap_or(Path::new(".")).to_owned();
         let file = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        let mut follow =
-            Follow { done, seen: vec![file.clone()], open: vec![file], next_base: bytes + 1, bytes };
+        let mut follow = Follow {
+            done,
+            seen: vec![file.clone()],
+            names: HashMap::new(),
+            open: vec![file],
+            next_base: bytes + 1,
+            bytes,
+        };
         follow.file(&directory, tree);
         // Files are read where they are imported, so places do not come in order.
         follow.done.findings.sort_by_key(|finding| (finding.span.start, finding.span.end));
@@ -62,29 +72,38 @@ impl Imports {
 impl Follow {
     /// Takes the statements of a file that lies in `directory`.
     fn file(&mut self, directory: &Path, tree: Program) {
+        let mut own: Vec<usize> = Vec::new();
+        let mut aliases: HashMap<String, HashSet<String>> = HashMap::new();
         for statement in tree.statements {
             match &statement.kind {
                 StatementKind::Import { path, path_span, alias } => {
-                    if let Err(finding) = self.import(directory, path, *path_span, alias.as_ref()) {
-                        self.done.findings.push(finding);
+                    match (self.import(directory, path, *path_span), alias) {
+                        (Ok(file), Some(alias)) => {
+                            let names = self.names.get(&file).cloned().unwrap_or_default();
+                            if aliases.insert(alias.text.clone(), names).is_some() {
+                                let message = format!("two imports are called `{}`", alias.text);
+                                self.done.findings.push(Diagnostic::error(alias.span, message));
+                            }
+                        }
+                        (Ok(_), None) => {}
+                        (Err(finding), _) => self.done.findings.push(finding),
                     }
                 }
-                _ => self.done.tree.statements.push(statement),
+                _ => {
+                    own.push(self.done.tree.statements.len());
+                    self.done.tree.statements.push(statement);
+                }
             }
+        }
+        if !aliases.is_empty() {
+            let mut qualified = Qualified(aliases);
+            own.into_iter()
+                .for_each(|at| rewrite::statement(&mut self.done.tree.statements[at], &mut qualified));
         }
     }
 
-    fn import(
-        &mut self,
-        directory: &Path,
-        path: &str,
-        at: Span,
-        alias: Option<&Name>,
-    ) -> Result<(), Diagnostic> {
-        if let Some(alias) = alias {
-            let refused = Diagnostic::error(alias.span, "`import .. as` is not supported yet");
-            return Err(refused.help("without `as`, the names of the file can be used as they are"));
-        }
+    /// Takes the statements of a file, if that hasn't been done. The file, with links resolved.
+    fn import(&mut self, directory: &Path, path: &str, at: Span) -> Result<PathBuf, Diagnostic> {
         let target = directory.join(path);
         let file = checked(directory, path, &target, at)?;
         if let Some(first) = self.open.iter().position(|open| *open == file) {
@@ -93,7 +112,7 @@ impl Follow {
             return Err(Diagnostic::error(at, format!("files import each other in a circle: {names}")));
         }
         if self.seen.contains(&file) {
-            return Ok(());
+            return Ok(file);
         }
         if self.open.len() > MAX_DEPTH {
             return Err(Diagnostic::error(at, format!("imports lead more than {MAX_DEPTH} files deep")));
@@ -123,11 +142,12 @@ impl Follow {
         }
         self.done.files.push(file.clone());
         self.done.texts.push(ImportedText { name: target.display().to_string(), text, base });
+        self.names.insert(file.clone(), tree.statements.iter().filter_map(named).collect());
         self.seen.push(file.clone());
-        self.open.push(file);
+        self.open.push(file.clone());
         self.file(target.parent().unwrap_or(directory), tree);
         self.open.pop();
-        Ok(())
+        Ok(file)
     }
 }
 
@@ -138,15 +158,55 @@ fn checked(directory: &Path, path: &str, target: &Path, at: Span) -> Result<Path
         return Err(Diagnostic::error(at, message));
     }
     let failed = |error| Diagnostic::error(at, format!("cannot read {}: {error}", target.display()));
+    let leaves =
+        || Diagnostic::error(at, format!("`import` cannot leave the directory of its file: \"{path}\" does"));
+    if climbs_out(Path::new(path)) {
+        return Err(leaves()); // Whatever is there is nobody's business.
+    }
     let file = fs::canonicalize(target).map_err(failed)?;
     if !file.starts_with(fs::canonicalize(directory).map_err(failed)?) {
-        let message = format!("`import` cannot leave the directory of its file: \"{path}\" does");
-        return Err(Diagnostic::error(at, message));
+        return Err(leaves());
     }
     if !fs::metadata(&file).map_err(failed)?.is_file() {
         return Err(Diagnostic::error(at, format!("cannot import {}: it is no file", target.display())));
     }
     Ok(file)
+}
+
+/// Whether a path leads out of where it starts, links aside.
+fn climbs_out(path: &Path) -> bool {
+    let mut depth = 0;
+    path.components().any(|component| {
+        match component {
+            Component::ParentDir => depth -= 1,
+            Component::Normal(_) => depth += 1,
+            Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
+        }
+        depth < 0
+    })
+}
+
+/// What a statement declares that expressions can name.
+fn named(statement: &Statement) -> Option<String> {
+    match &statement.kind {
+        StatementKind::Function { name, .. } => Some(name.text.clone()),
+        StatementKind::Binding(binding) => Some(binding.name.text.clone()),
+        _ => None,
+    }
+}
+
+/// `x.name`, where `x` is an import: the name itself.
+struct Qualified(HashMap<String, HashSet<String>>);
+
+impl Rewrite for Qualified {
+    fn expr(&mut self, expr: &mut Expr) {
+        if let ExprKind::Member { object, name, .. } = &expr.kind
+            && let ExprKind::Name(import) = &object.kind
+            && self.0.get(import).is_some_and(|names| names.contains(&name.text))
+        {
+            expr.kind = ExprKind::Name(name.text.clone());
+        }
+    }
 }
 
 /// The last part of a path.

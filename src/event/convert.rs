@@ -9,7 +9,7 @@ const MILLISECOND_NS: i64 = 1_000_000;
 /// `value` as a `ty`, or `value` itself back where nothing exact can be made of it.
 ///
 /// int <-> float where exact; RFC 3339 text or int milliseconds to a timestamp; text such as `5s` to a duration; the
-/// items of arrays and maps likewise. No value and null fit every type.
+/// items of arrays and maps and the fields of records likewise. No value and null fit every type.
 ///
 /// ```
 /// use varpin::event::{FieldType, Value, convert::convert};
@@ -35,6 +35,13 @@ pub fn convert(value: Value, ty: &FieldType) -> Result<Value, Value> {
                 map.iter().map(|(name, value)| Some((name.clone(), convert(value.clone(), item).ok()?)));
             entries.collect::<Option<Map>>().map(Value::map)
         }
+        (Value::Map(map), FieldType::Record(fields)) => {
+            let declared =
+                map.iter().filter_map(|(name, value)| Some((name, value, field_of(fields, name)?)));
+            let entries =
+                declared.map(|(name, value, ty)| Some((name.clone(), convert(value.clone(), ty).ok()?)));
+            entries.collect::<Option<Map>>().map(Value::map)
+        }
         _ => None,
     };
     converted.ok_or(value)
@@ -53,8 +60,16 @@ fn fits(value: &Value, ty: &FieldType) -> bool {
         | (Value::Duration(_), FieldType::Duration) => true,
         (Value::Array(values), FieldType::Array(item)) => values.iter().all(|value| fits(value, item)),
         (Value::Map(map), FieldType::Map(item)) => map.iter().all(|(_, value)| fits(value, item)),
+        (Value::Map(map), FieldType::Record(fields)) => {
+            map.iter().all(|(name, value)| field_of(fields, name).is_some_and(|ty| fits(value, ty)))
+        }
         _ => false,
     }
+}
+
+/// The type of the field of a record.
+fn field_of<'t>(fields: &'t [(String, FieldType)], name: &str) -> Option<&'t FieldType> {
+    fields.iter().find(|(field, _)| field == name).map(|(_, ty)| ty)
 }
 
 /// The float of the same value, if there is one.

@@ -21,6 +21,8 @@ pub enum FieldType {
     Array(Box<FieldType>),
     /// `{str: T}`
     Map(Box<FieldType>),
+    /// `type T: field: type ..`: a map of these fields; others are dropped.
+    Record(Vec<(String, FieldType)>),
     /// Anything: a type that is not checked.
     Any,
 }
@@ -36,6 +38,13 @@ impl fmt::Display for FieldType {
             Self::Duration => f.write_str("duration"),
             Self::Array(item) => write!(f, "[{item}]"),
             Self::Map(item) => write!(f, "{{str: {item}}}"),
+            Self::Record(fields) => {
+                f.write_str("{")?;
+                for (at, (name, ty)) in fields.iter().enumerate() {
+                    write!(f, "{}{name}: {ty}", if at > 0 { ", " } else { "" })?;
+                }
+                f.write_str("}")
+            }
             Self::Any => f.write_str("any"),
         }
     }

@@ -195,7 +195,7 @@ fn plain(cell: &str) -> Value {
 fn typed(cell: &str, ty: &FieldType, limits: Limits, scratch: &mut String) -> Value {
     match ty {
         FieldType::Str if !cell.is_empty() => Value::Str(Text::new(cell)),
-        FieldType::Array(_) | FieldType::Map(_) => {
+        FieldType::Array(_) | FieldType::Map(_) | FieldType::Record(_) => {
             let mut scanner = Scanner::new(cell, limits, scratch);
             match scanner.value(true) {
                 Ok(value) if scanner.peek() == END => value,

@@ -70,6 +70,9 @@ impl Plan {
     }
 }
 
+/// The one field of a tick: its time.
+pub const TICK_FIELD: &str = "timestamp";
+
 /// `timer(interval, initial_delay: d)`: ticks at every multiple of the interval.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TimerPlan {

@@ -132,6 +132,10 @@ impl Random {
             FieldType::Timestamp => Value::Timestamp(small * 1_000_000_000),
             FieldType::Duration => Value::Duration(small * 1_000_000),
             FieldType::Array(item) => Value::array((0..3).map(|_| self.value(item)).collect()),
+            FieldType::Record(fields) => {
+                let entries = fields.iter().map(|(name, ty)| (name.as_str().into(), self.value(ty)));
+                Value::map(entries.collect())
+            }
             FieldType::Map(item) => {
                 let value = self.value(item);
                 Value::map(std::iter::once((format!("k{small}").as_str().into(), value)).collect())

@@ -137,10 +137,16 @@ impl<'a> Resolver<'a> {
                     (name, ty)
                 }
                 StatementKind::TypeRecord { name, fields } => {
+                    let mut record: Vec<(String, FieldType)> = Vec::new();
                     for field in fields {
-                        self.field_type(&field.ty);
+                        if record.iter().any(|(known, _)| *known == field.name.text) {
+                            let message =
+                                format!("type `{}` has two fields `{}`", name.text, field.name.text);
+                            self.findings.push(Diagnostic::error(field.name.span, message));
+                        }
+                        record.push((field.name.text.clone(), self.field_type(&field.ty)));
                     }
-                    (name, FieldType::Map(Box::new(FieldType::Any)))
+                    (name, FieldType::Record(record))
                 }
                 _ => continue,
             };

@@ -1,6 +1,6 @@
 //! Expressions: names become fields, locals, globals or nothing; calls become functions or aggregates.
 
-use crate::event::{FieldType, ShapeField, Value};
+use crate::event::{FieldType, ShapeField, Value, arith};
 use crate::functions::{Aggregate, Builtin};
 use crate::vpl::diagnostic::Diagnostic;
 use crate::vpl::plan::{AccumulatorPlan, Expr, Statement};
@@ -12,6 +12,8 @@ use super::scope::{Origin, RowScope, Scope};
 
 /// The most fields that one layout can have.
 const MAX_FIELDS: usize = 1024;
+/// How deep constants may name each other.
+const MAX_CONSTANT_DEPTH: usize = 32;
 
 /// A literal's value.
 pub(super) fn literal(literal: &Literal) -> Value {
@@ -463,26 +465,62 @@ impl Resolver<'_> {
         Some(Expr::Aggregate(accumulators.len() - 1))
     }
 
-    /// The constant that `expr` is: a literal, or a `let` or `const` that is one.
-    pub(super) fn constant(&mut self, expr: &syntax::Expr) -> Option<Value> {
+    /// The constant that `expr` is: a literal, a `let` or `const` that is one, or arithmetic with such.
+    pub(super) fn constant(&self, expr: &syntax::Expr) -> Option<Value> {
         match &expr.kind {
             ExprKind::Literal(value) => Some(literal(value)),
             ExprKind::Name(name) => {
-                let global = self.plan.globals.iter().rfind(|global| global.name == *name)?;
-                match &global.value {
-                    Expr::Const(value) if !global.mutable => Some(value.clone()),
-                    _ => None,
-                }
+                let global = self.plan.globals.iter().rposition(|global| global.name == *name)?;
+                self.constant_global(global, 0)
             }
-            ExprKind::Unary(syntax::UnaryOp::Neg, operand) => match self.constant(operand)? {
-                Value::Int(value) => value.checked_neg().map(Value::Int),
-                Value::Float(value) => Some(Value::Float(-value)),
-                Value::Duration(value) => value.checked_neg().map(Value::Duration),
-                _ => None,
-            },
+            ExprKind::Unary(syntax::UnaryOp::Neg, operand) => has_value(arith::neg(&self.constant(operand)?)),
+            ExprKind::Binary(op, left, right) => {
+                arithmetic(*op, &self.constant(left)?, &self.constant(right)?)
+            }
             _ => None,
         }
     }
+
+    /// The constant that a resolved expression is.
+    fn constant_value(&self, expr: &Expr, depth: usize) -> Option<Value> {
+        match expr {
+            Expr::Const(value) => Some(value.clone()),
+            Expr::Global(global) => self.constant_global(*global, depth),
+            Expr::Unary(syntax::UnaryOp::Neg, operand) => {
+                has_value(arith::neg(&self.constant_value(operand, depth + 1)?))
+            }
+            Expr::Binary(op, left, right) => {
+                let left = self.constant_value(left, depth + 1)?;
+                arithmetic(*op, &left, &self.constant_value(right, depth + 1)?)
+            }
+            _ => None,
+        }
+    }
+
+    fn constant_global(&self, global: usize, depth: usize) -> Option<Value> {
+        let global = &self.plan.globals[global];
+        if global.mutable || depth > MAX_CONSTANT_DEPTH {
+            return None;
+        }
+        self.constant_value(&global.value, depth + 1)
+    }
+}
+
+fn has_value(value: Value) -> Option<Value> {
+    (!value.is_missing()).then_some(value)
+}
+
+/// The constant that an operator makes of two.
+fn arithmetic(op: syntax::BinaryOp, a: &Value, b: &Value) -> Option<Value> {
+    has_value(match op {
+        syntax::BinaryOp::Add => arith::add(a, b),
+        syntax::BinaryOp::Sub => arith::sub(a, b),
+        syntax::BinaryOp::Mul => arith::mul(a, b),
+        syntax::BinaryOp::Div => arith::div(a, b),
+        syntax::BinaryOp::Rem => arith::rem(a, b),
+        syntax::BinaryOp::Pow => arith::pow(a, b),
+        _ => return None,
+    })
 }
 
 /// How many arguments a function takes, in words.

@@ -29,28 +29,17 @@ impl<'a> Resolver<'a> {
                 scope.declare(&param.name.text);
             }
             let mut body = self.block(body, &mut scope);
-            // Without `return` the value is that of the last expression (D40).
-            if let Some(last) = body.pop() {
-                body.push(match last {
-                    Statement::Expr(value) => Statement::Return(Some(value)),
-                    other => other,
-                });
-            }
+            return_last(&mut body);
             let function = &mut self.plan.functions[self.function_ids[&name.text]];
             function.body = body;
             function.locals = scope.max_locals;
         }
     }
 
-    /// A block; names declared in it end with it.
+    /// A block. Names declared in it are there until the caller leaves it: the value of a lambda's block still sees
+    /// them.
     pub(super) fn block(&mut self, statements: &[BlockStatement], scope: &mut Scope) -> Vec<Statement> {
-        let depth = scope.locals.len();
-        let block = statements.iter().map(|statement| self.block_statement(statement, scope)).collect();
-        // The value of a lambda's block still sees them: the caller leaves then.
-        if scope.function.is_some() {
-            scope.leave(depth);
-        }
-        block
+        statements.iter().map(|statement| self.block_statement(statement, scope)).collect()
     }
 
     fn block_statement(&mut self, statement: &BlockStatement, scope: &mut Scope) -> Statement {
@@ -336,5 +325,22 @@ fn call_names<'a>(expr: &'a syntax::Expr, names: &mut Vec<&'a str>) {
         },
         ExprKind::Array(items) => items.iter().for_each(|item| call_names(item, names)),
         ExprKind::Map(entries) => entries.iter().for_each(|(_, value)| call_names(value, names)),
+    }
+}
+
+/// Without `return` the value is that of the last expression (D40), also where that stands in an `if`.
+fn return_last(body: &mut [Statement]) {
+    match body.last_mut() {
+        Some(Statement::If(branches, otherwise)) => {
+            branches.iter_mut().for_each(|(_, body)| return_last(body));
+            return_last(otherwise);
+        }
+        Some(last) => {
+            if let Statement::Expr(value) = last {
+                let value = std::mem::replace(value, Expr::Const(crate::event::Value::Missing));
+                *last = Statement::Return(Some(value));
+            }
+        }
+        None => {}
     }
 }

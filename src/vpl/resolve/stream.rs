@@ -5,7 +5,7 @@ use crate::event::{FieldType, Shape, ShapeField, Value};
 use crate::vpl::diagnostic::Diagnostic;
 use crate::vpl::plan::{
     AggregatePlan, EmitTypePlan, Expr, FeedPlan, InputPlan, LogPlan, OnErrorPlan, OpPlan, ResultPlan,
-    SourcePlan, StreamPlan, TimerPlan,
+    SourcePlan, StreamPlan, TICK_FIELD, TimerPlan,
 };
 use crate::vpl::syntax::{
     self, ExprKind, Name, NamedExpr, OperatorKind, Source, SourceKind, Span, Step, StreamDecl,
@@ -270,7 +270,7 @@ impl<'a> Resolver<'a> {
         (SourcePlan::Merge(Vec::new()), None)
     }
 
-    /// `timer(interval)`: an input of its own, whose events have no fields.
+    /// `timer(interval)`: an input of its own, whose events have no field but `timestamp`.
     fn timer(
         &mut self,
         stream: &str,
@@ -288,7 +288,8 @@ impl<'a> Resolver<'a> {
         // No event from outside can be called this.
         let name = self.row_name(&format!("timer of {stream}"));
         let shape = self.plan.names[name].shape;
-        self.plan.shapes[shape].declared = true;
+        let field = ShapeField { name: TICK_FIELD.to_owned(), ty: FieldType::Timestamp, slot: None };
+        self.plan.shapes[shape] = Shape { declared: true, fields: vec![field], ..Shape::default() };
         self.plan.timers.push(TimerPlan { name, interval_ns: interval_ns.max(1), initial_delay_ns });
         let origin = Origin::Event("timer".to_owned());
         scope.row = Some(RowScope { shape, origin, names: Vec::new(), sides: Vec::new() });
