@@ -173,10 +173,10 @@ fn three_sides_join_in_order_of_the_sources_then_of_arrival() {
 }
 
 #[test]
-fn in_a_self_join_an_event_also_meets_itself() {
+fn in_a_self_join_an_event_comes_as_each_side_in_turn_and_meets_itself() {
     let out = Joined::new(&join(JoinKind::Inner, &[0, 0], 10 * SECOND, None))
         .run(&[(0.0, 0, 1, 1), (1.0, 0, 1, 2)]);
-    expect(&out, &[(0.0, "1 1 1 1"), (1.0, "1 1 1 2"), (1.0, "1 2 1 1"), (1.0, "1 2 1 2")]);
+    expect(&out, &[(0.0, "1 1 1 1"), (1.0, "1 2 1 1"), (1.0, "1 1 1 2"), (1.0, "1 2 1 2")]);
 }
 
 #[test]

@@ -75,30 +75,28 @@ impl Follow {
         let mut own: Vec<usize> = Vec::new();
         let mut aliases: HashMap<String, HashSet<String>> = HashMap::new();
         for statement in tree.statements {
-            match &statement.kind {
-                StatementKind::Import { path, path_span, alias } => {
-                    match (self.import(directory, path, *path_span), alias) {
-                        (Ok(file), Some(alias)) => {
-                            let names = self.names.get(&file).cloned().unwrap_or_default();
-                            if aliases.insert(alias.text.clone(), names).is_some() {
-                                let message = format!("two imports are called `{}`", alias.text);
-                                self.done.findings.push(Diagnostic::error(alias.span, message));
-                            }
-                        }
-                        (Ok(_), None) => {}
-                        (Err(finding), _) => self.done.findings.push(finding),
+            let StatementKind::Import { path, path_span, alias } = &statement.kind else {
+                own.push(self.done.tree.statements.len());
+                self.done.tree.statements.push(statement);
+                continue;
+            };
+            match (self.import(directory, path, *path_span), alias) {
+                (Ok(file), Some(alias)) => {
+                    let names = self.names.get(&file).cloned().unwrap_or_default();
+                    if aliases.insert(alias.text.clone(), names).is_some() {
+                        let message = format!("two imports are called `{}`", alias.text);
+                        self.done.findings.push(Diagnostic::error(alias.span, message));
                     }
                 }
-                _ => {
-                    own.push(self.done.tree.statements.len());
-                    self.done.tree.statements.push(statement);
-                }
+                (Ok(_), None) => {}
+                (Err(finding), _) => self.done.findings.push(finding),
             }
         }
         if !aliases.is_empty() {
             let mut qualified = Qualified(aliases);
-            own.into_iter()
-                .for_each(|at| rewrite::statement(&mut self.done.tree.statements[at], &mut qualified));
+            for at in own {
+                rewrite::statement(&mut self.done.tree.statements[at], &mut qualified);
+            }
         }
     }
 

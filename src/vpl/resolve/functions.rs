@@ -332,7 +332,9 @@ fn call_names<'a>(expr: &'a syntax::Expr, names: &mut Vec<&'a str>) {
 fn return_last(body: &mut [Statement]) {
     match body.last_mut() {
         Some(Statement::If(branches, otherwise)) => {
-            branches.iter_mut().for_each(|(_, body)| return_last(body));
+            for (_, body) in branches {
+                return_last(body);
+            }
             return_last(otherwise);
         }
         Some(last) => {

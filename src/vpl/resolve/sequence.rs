@@ -479,7 +479,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// What the row of a match holds is known when all operators behind it are.
-    pub(super) fn finish_sequence(&mut self, draft: &mut Draft) {
+    pub(super) fn finish_sequence(draft: &mut Draft) {
         let captures = draft.scope.sequence.take().map(|sequence| sequence.captures).unwrap_or_default();
         if let SourcePlan::Sequence(plan) = &mut draft.plan.source {
             plan.slots = captures.into_iter().map(|(_, capture)| capture).collect();

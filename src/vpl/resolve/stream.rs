@@ -175,7 +175,7 @@ impl<'a> Resolver<'a> {
         self.check_retry(draft);
         self.name_fields(draft);
         self.finish_pool(draft);
-        self.finish_sequence(draft);
+        Self::finish_sequence(draft);
         if draft.own_fields.is_some() {
             // Another operator has made rows of what functions emitted.
             draft.process = None;
