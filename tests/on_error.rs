@@ -113,11 +113,67 @@ fn what_cannot_be_done_is_refused_by_name() {
         (".on_error(retry(1.5))", "from 1 to 100"),
         (".on_error(retry)", "one of: skip, dead_letter, fail, retry(n)"),
         (".on_error(skipp)", "did you mean `skip`?"),
-        (".on_error(x => x)", "a lambda in `.on_error` is not supported yet"),
-        (".on_error(5)", "takes skip, dead_letter, fail or retry(n)"),
+        (".on_error((x, y) => x)", "has one parameter"),
+        (".on_error(x => x.eror)", "there is no field `eror` after `.on_error`"),
+        (".on_error(5)", "takes skip, dead_letter, fail, retry(n) or a lambda"),
         (".on_error(skip).on_error(fail)", "a stream has one `.on_error`"),
     ] {
         let Err(error) = Program::parse(&format!("stream S = E{stream}")) else { panic!("{stream} loads") };
         assert!(error.to_string().contains(words), "{stream}: {error}");
     }
+}
+
+const COUNTING: &str = "var failures = 0
+fn note():
+    failures := failures + 1
+    return failures
+fn twice(): note() * 2
+";
+
+#[test]
+fn a_lambda_is_told_what_a_dead_letter_holds_and_decides() {
+    for threads in [false, true] {
+        let say = "x => if x.event.v == 9 and contains(x.error, \"max_call\") and x.operator == \"emit\" \
+            and x.stream == \"S\" and x.attempts == 1";
+        for (decision, code, letters) in [("skip", 0, 0), ("dead_letter", 0, 1), ("fail", 1, 1)] {
+            let decide =
+                format!(".on_error({say} then \"{decision}\" else \"dead_letter\").emit(v: deep(v))");
+            let outcome = outcome(&decide, threads);
+            assert_eq!(outcome.ran.code, Some(code), "{decision}: {}", outcome.ran.stderr);
+            assert_eq!(
+                (outcome.letters.len(), &outcome.stream["failed"]),
+                (letters, &1.into()),
+                "{decision}"
+            );
+        }
+        // What decides nothing is done for its effect.
+        let outcome = outcome(".on_error(x => print(x.event)).emit(v: deep(v))", threads);
+        assert_eq!((outcome.ran.code, outcome.letters.len()), (Some(0), 1));
+        assert!(outcome.ran.stderr.contains("\"data\":[{\"v\":9}]"), "{}", outcome.ran.stderr);
+    }
+}
+
+#[test]
+fn a_lambda_that_fails_itself_leaves_the_event_to_the_dead_letters() {
+    let outcome = outcome(".on_error(x => deep(9)).emit(v: deep(v))", false);
+    assert_eq!((outcome.ran.code, values(&outcome.ran), outcome.letters.len()), (Some(0), vec![1, 2], 1));
+    assert_eq!(outcome.letters[0]["operator"], "emit");
+}
+
+#[test]
+fn what_changes_a_variable_is_not_tried_again() {
+    for (stream, words) in [
+        (".emit(v: note()).on_error(retry(2))", "function `note` changes `var failures`"),
+        (".where(twice() > v).on_error(retry(2))", "function `note` changes `var failures`"),
+        (
+            ".map(x => { failures := failures + 1; { v: failures } }).on_error(retry(2))",
+            "a lambda changes `var failures`",
+        ),
+    ] {
+        let Err(error) = Program::parse(&format!("{COUNTING}stream S = E{stream}")) else {
+            panic!("{stream} loads")
+        };
+        assert!(error.to_string().contains(words), "{stream}: {error}");
+    }
+    Program::parse(&format!("{COUNTING}stream S = E.emit(v: failures).on_error(retry(2))")).unwrap();
 }

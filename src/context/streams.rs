@@ -11,7 +11,8 @@ use std::collections::BTreeSet;
 use crate::event::{Row, Signal, Value};
 use crate::flow::MergeOrder;
 use crate::operators::{
-    CompileError, Emit, Env, Limits, Moved, OperatorError, Part, Remap, StreamRuntime, StreamStats,
+    CompileError, Decider, Emit, Env, Limits, Moved, OperatorError, Part, Remap, StreamRuntime, StreamStats,
+    Verdict,
 };
 use crate::vpl::plan::{OnErrorPlan, Plan};
 
@@ -80,6 +81,7 @@ struct Taker {
 struct Route {
     result: bool,
     on_error: OnErrorPlan,
+    decider: Option<Decider>,
     feeds: Vec<Feed>,
 }
 
@@ -155,6 +157,7 @@ impl Streams {
         let mut routes = Vec::with_capacity(spec.streams.len());
         let mut scatters = Vec::new();
         let mut worker = None;
+        let env = Env::new(plan, limits)?;
         for &stream in &spec.streams {
             let part = match (&plan.streams[stream].pool, spec.worker) {
                 (None, _) => Part::Whole,
@@ -182,6 +185,7 @@ impl Streams {
                     .collect(),
             });
             routes.push(Route {
+                decider: Decider::compile(plan, stream, &env)?,
                 result: part != Part::Front && plan.streams[stream].leaves_engine(),
                 on_error: plan.streams[stream].on_error,
                 feeds: feeds.collect(),
@@ -201,7 +205,7 @@ impl Streams {
             scatters,
             worker,
             tags: tags_by_rank(plan, order),
-            env: Env::new(plan, limits)?,
+            env,
         })
     }
 
@@ -227,7 +231,7 @@ impl Streams {
                 let mut sink = sink!(self, at, out);
                 let moved = self.runtimes[at].on_clock(limit_ns, complete, &mut self.env, &mut sink);
                 if let Err(error) = moved {
-                    sink.failed(error, None);
+                    sink.failed(error, None, &mut self.env);
                 }
             }
         }
@@ -275,7 +279,7 @@ impl Streams {
             if let Err(error) =
                 self.runtimes[0].on_watermark(row.time_ns(), row.seq(), &mut self.env, &mut sink)
             {
-                sink.failed(error, None);
+                sink.failed(error, None, &mut self.env);
             }
         }
     }
@@ -396,7 +400,7 @@ impl Streams {
         }
         let mut sink = sink!(self, at, out);
         if let Err(error) = self.runtimes[at].on_row(usize::from(input), row, &mut self.env, &mut sink) {
-            sink.failed(error, Some(row));
+            sink.failed(error, Some(row), &mut self.env);
         }
     }
 
@@ -413,7 +417,7 @@ impl Streams {
             let mut sink = sink!(self, at, out);
             self.env.mute = self.worker.as_ref().is_some_and(|worker| worker.is_mute(FLUSH_SEQ));
             if let Err(error) = self.runtimes[at].flush(FLUSH_SEQ, &mut self.env, &mut sink) {
-                sink.failed(error, None);
+                sink.failed(error, None, &mut self.env);
             }
         }
     }
@@ -455,7 +459,7 @@ impl Streams {
     fn clock_at(&mut self, at: usize, now_ns: i64, seq: u64, out: &mut impl Outlet) {
         let mut sink = sink!(self, at, out);
         if let Err(error) = self.runtimes[at].on_clock(now_ns, seq, &mut self.env, &mut sink) {
-            sink.failed(error, None);
+            sink.failed(error, None, &mut self.env);
         }
     }
 
@@ -594,17 +598,23 @@ impl<O: Outlet> Sink<'_, O> {
 
     /// The stream has failed: its program says what becomes of that. The stream itself counts it.
     #[cold]
-    fn failed(&mut self, error: OperatorError, row: Option<&Row>) {
+    fn failed(&mut self, error: OperatorError, row: Option<&Row>, env: &mut Env) {
         if let (Some(worker), Some(row)) = (self.worker, row)
             && worker.is_mute(row.seq())
         {
             return;
         }
-        let fatal = match self.route.on_error {
-            OnErrorPlan::Skip => return,
-            OnErrorPlan::Fail => true,
-            OnErrorPlan::DeadLetter | OnErrorPlan::Retry(_) => false,
+        let mut decided = || self.route.decider.as_ref().map(|decider| decider.decide(&error, row, env));
+        let verdict = match self.route.on_error {
+            OnErrorPlan::Skip => Verdict::Skip,
+            OnErrorPlan::Fail => Verdict::Fail,
+            OnErrorPlan::DeadLetter | OnErrorPlan::Retry(_) => Verdict::DeadLetter,
+            OnErrorPlan::Decide(_) => decided().unwrap_or(Verdict::DeadLetter),
         };
+        if verdict == Verdict::Skip {
+            return;
+        }
+        let fatal = verdict == Verdict::Fail;
         self.out.failed(Failure { error, row: row.cloned(), fatal });
     }
 

@@ -173,7 +173,7 @@ impl StreamRuntime {
             failed: 0,
             retries: match stream_plan.on_error {
                 OnErrorPlan::Retry(retries) => retries,
-                OnErrorPlan::DeadLetter | OnErrorPlan::Skip | OnErrorPlan::Fail => 0,
+                OnErrorPlan::DeadLetter | OnErrorPlan::Skip | OnErrorPlan::Fail | OnErrorPlan::Decide(_) => 0,
             },
             retried: 0,
         })

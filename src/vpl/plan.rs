@@ -37,6 +37,8 @@ pub struct Plan {
     pub source_files: Vec<SourceFilePlan>,
     /// Whether standard input is one.
     pub console_source: Option<ConsoleSourcePlan>,
+    /// Lambdas of `.on_error`, over a row of [`FAILURE_FIELDS`].
+    pub deciders: Vec<Expr>,
     /// Whether anything in the program writes to the log.
     pub logs: bool,
     /// Whether anything in the program asks for the time with `now()`.
@@ -270,7 +272,12 @@ pub enum OnErrorPlan {
     Fail,
     /// It is tried again this often, then it goes to the dead letters.
     Retry(u32),
+    /// The lambda with this index in [`Plan::deciders`] says so.
+    Decide(usize),
 }
+
+/// What the lambda of an `.on_error` is told: the slots of its row, in order.
+pub const FAILURE_FIELDS: [&str; 5] = ["event", "error", "stream", "operator", "attempts"];
 
 /// How a stream's rows become results.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,11 +2,12 @@
 
 use crate::event::Value;
 use crate::vpl::diagnostic::Diagnostic;
-use crate::vpl::plan::{OnErrorPlan, OpPlan, SourcePlan};
+use crate::vpl::plan::{FAILURE_FIELDS, OnErrorPlan, OpPlan, SourcePlan};
 use crate::vpl::suggest::closest;
-use crate::vpl::syntax::{self, ExprKind, NamedExpr, Span};
+use crate::vpl::syntax::{self, ExprKind, LambdaBody, Name, NamedExpr, Span};
 
 use super::Resolver;
+use super::scope::{Origin, RowScope, Scope};
 use super::stream::Draft;
 
 /// How often an event may be tried again.
@@ -47,13 +48,35 @@ impl Resolver<'_> {
                     ),
                 }
             }
-            ExprKind::Lambda { .. } => {
-                Diagnostic::error(value.span, "a lambda in `.on_error` is not supported yet")
-                    .help("one of: skip, dead_letter, fail, retry(n)")
-            }
-            _ => Diagnostic::error(value.span, "`.on_error` takes skip, dead_letter, fail or retry(n)"),
+            ExprKind::Lambda { params, body } => match params.as_slice() {
+                [param] => return self.decider(param, body, draft),
+                _ => {
+                    Diagnostic::error(value.span, "the lambda of `.on_error` has one parameter, the failure")
+                }
+            },
+            _ => Diagnostic::error(
+                value.span,
+                "`.on_error` takes skip, dead_letter, fail, retry(n) or a lambda",
+            ),
         };
         self.findings.push(finding);
+    }
+
+    /// `x => ..`, where `x` is what a dead letter would hold.
+    fn decider(&mut self, param: &Name, body: &LambdaBody, draft: &mut Draft) {
+        // The lambda may speak of any field of the event.
+        let names: Vec<usize> = draft.plan.source.inputs().iter().map(|input| input.name).collect();
+        for name in names {
+            self.keep_all(self.plan.names[name].shape);
+        }
+        let names = FAILURE_FIELDS.map(str::to_owned);
+        let shape = self.fixed_shape(names.iter());
+        let origin = Origin::Operator("on_error");
+        let row = RowScope { shape, origin, names: vec![param.text.clone()], sides: Vec::new() };
+        let mut scope = Scope { row: Some(row), ..Scope::default() };
+        let decider = self.lambda_body(body, &mut scope);
+        draft.plan.on_error = OnErrorPlan::Decide(self.plan.deciders.len());
+        self.plan.deciders.push(decider);
     }
 
     /// An event can be tried again where the stream has kept nothing of the attempt that failed.
@@ -69,6 +92,13 @@ impl Resolver<'_> {
                 None
             }
         };
+        if let Some((who, variable)) = self.changes_variable(&draft.plan) {
+            let message =
+                format!("`retry` cannot be done here: {who} changes `var {variable}` again at each attempt");
+            let help = "let a stream of its own change it, behind this one";
+            self.findings.push(Diagnostic::error(span, message).help(help));
+            return;
+        }
         let kept = match &draft.plan.source {
             SourcePlan::Name(_) | SourcePlan::Merge(_) if draft.plan.window.is_some() => {
                 Some("the window holds")

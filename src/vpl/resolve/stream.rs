@@ -523,7 +523,7 @@ impl<'a> Resolver<'a> {
         Self::shaped(shape, Origin::Operator(verb), draft);
     }
 
-    fn fixed_shape<'n>(&mut self, names: impl Iterator<Item = &'n String>) -> usize {
+    pub(super) fn fixed_shape<'n>(&mut self, names: impl Iterator<Item = &'n String>) -> usize {
         let mut shape = Shape { declared: true, ..Shape::default() };
         for (slot, name) in names.enumerate() {
             shape.fields.push(ShapeField { name: name.clone(), ty: FieldType::Any, slot: Some(slot as u16) });

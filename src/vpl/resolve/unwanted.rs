@@ -3,7 +3,7 @@
 
 use crate::event::{FieldType, Value};
 use crate::vpl::diagnostic::Diagnostic;
-use crate::vpl::plan::{CapturePlan, Expr, OpPlan, SourcePlan, Statement, StreamPlan};
+use crate::vpl::plan::{CapturePlan, Expr, OnErrorPlan, OpPlan, SourcePlan, Statement, StreamPlan};
 use crate::vpl::syntax::{BinaryOp, OperatorKind, Program, Span, StatementKind};
 
 use super::Resolver;
@@ -130,6 +130,9 @@ impl Resolver<'_> {
     fn used_by(&self, stream: &StreamPlan) -> Used {
         let mut used = Used::default();
         stream_exprs(stream, &mut |expr| used.take(expr));
+        if let OnErrorPlan::Decide(decider) = stream.on_error {
+            used.take(&self.plan.deciders[decider]);
+        }
         let mut at = 0;
         while let Some(&function) = used.functions.get(at) {
             at += 1;
@@ -137,6 +140,28 @@ impl Resolver<'_> {
             used.statements(body);
         }
         used
+    }
+
+    /// Who changes a variable while an event goes through a stream, and which: a function, or a lambda of the stream.
+    pub(super) fn changes_variable(&self, stream: &StreamPlan) -> Option<(String, String)> {
+        let variable = |global: &usize| self.plan.globals[*global].name.clone();
+        for function in self.used_by(stream).functions {
+            let function = &self.plan.functions[function];
+            let mut changed = Vec::new();
+            set_globals(&function.body, &mut changed);
+            if let Some(global) = changed.first() {
+                return Some((format!("function `{}`", function.name), variable(global)));
+            }
+        }
+        let mut changed = Vec::new();
+        stream_exprs(stream, &mut |expr| {
+            each(expr, &mut |part| {
+                if let Expr::Block(statements, _) = part {
+                    set_globals(statements, &mut changed);
+                }
+            });
+        });
+        changed.first().map(|global| ("a lambda".to_owned(), variable(global)))
     }
 
     /// A declared field against a constant with which it never compares as true.
