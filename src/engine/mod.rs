@@ -32,6 +32,7 @@ mod elastic;
 mod ends;
 mod error;
 mod event;
+mod findings;
 mod imports;
 mod inline;
 mod log;

@@ -10,6 +10,7 @@ use crate::vpl::plan::Plan;
 use crate::vpl::resolve::resolve;
 use crate::vpl::syntax;
 
+use super::findings;
 use super::imports::Imports;
 
 /// A program that can run. Cloning it is cheap.
@@ -72,12 +73,16 @@ impl Program {
     }
 
     fn resolved(mut report: Report, tree: &syntax::Program) -> Result<Self, ProgramError> {
-        let mut plan = Plan::default();
-        // What could not be read is not resolved: a missing half of a statement would be complained of twice.
-        if !report.has_errors() {
-            let (resolved, more) = resolve(tree);
+        let (plan, found) = resolve(tree);
+        if report.has_errors() {
+            let more = findings::beside_syntax(tree, &report.diagnostics, found).collect::<Vec<_>>();
             report.diagnostics.extend(more);
-            plan = resolved;
+            report.diagnostics.sort_by_key(|finding| (finding.span.start, finding.span.end));
+        } else {
+            report.diagnostics.extend(found);
+        }
+        if !report.has_errors() {
+            report.diagnostics.extend(findings::of_compiling(&plan, tree));
         }
         if report.has_errors() {
             return Err(ProgramError::Program(report));

@@ -28,17 +28,25 @@ pub struct Diagnostic {
     pub label: String,
     /// What to do about it ("did you mean `x`?").
     pub help: Option<String>,
+    /// It only says that something is not there, which may stand in a part of the program that could not be read.
+    pub says_what_is_missing: bool,
 }
 
 impl Diagnostic {
     /// An error at `span`.
     pub fn error(span: Span, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, message: message.into(), span, label: String::new(), help: None }
+        let (message, label, help) = (message.into(), String::new(), None);
+        Self { severity: Severity::Error, message, span, label, help, says_what_is_missing: false }
     }
 
     /// A warning at `span`.
     pub fn warning(span: Span, message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(span, message) }
+    }
+
+    /// An error at `span` that only says that something is not there.
+    pub fn missing(span: Span, message: impl Into<String>) -> Self {
+        Self { says_what_is_missing: true, ..Self::error(span, message) }
     }
 
     /// The same with words under the place.

@@ -166,7 +166,7 @@ impl<'a> Resolver<'a> {
         let kind = Kind::named(&name.text);
         if kind.is_none() {
             let message = format!("no connector is called `{}`", name.text);
-            let finding = Diagnostic::error(name.span, message).label("no such connector");
+            let finding = Diagnostic::missing(name.span, message).label("no such connector");
             let declared = self.connectors.keys().copied().chain(KINDS.map(|(kind, _)| kind));
             self.findings.push(match closest(&name.text, declared) {
                 Some(near) => finding.help(format!("did you mean `{near}`?")),
@@ -180,7 +180,7 @@ impl<'a> Resolver<'a> {
     fn file(&mut self, used: &Used, at: Span) -> Option<(String, Format)> {
         let Some((path, path_at)) = &used.settings.path else {
             let message = "a `file` needs a path: path: \"file.jsonl\"";
-            self.findings.push(Diagnostic::error(at, message));
+            self.findings.push(Diagnostic::missing(at, message));
             return None;
         };
         let format = used.settings.format.map(|(format, _)| format).or_else(|| Format::from_path(path));

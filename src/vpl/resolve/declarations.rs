@@ -119,7 +119,7 @@ impl<'a> Resolver<'a> {
 
     pub(super) fn unknown_context(&mut self, name: &Name, verb: &str) {
         let mut finding =
-            Diagnostic::error(name.span, format!("{verb} context `{}`, which is not declared", name.text))
+            Diagnostic::missing(name.span, format!("{verb} context `{}`, which is not declared", name.text))
                 .label("no such context");
         if let Some(near) = closest(&name.text, self.context_ids.keys().copied()) {
             finding = finding.help(format!("did you mean `{near}`?"));
@@ -178,7 +178,7 @@ impl<'a> Resolver<'a> {
                 if let Some(known) = self.types.get(name.as_str()) {
                     return known.clone();
                 }
-                let mut finding = Diagnostic::error(ty.span, format!("unknown type `{name}`"));
+                let mut finding = Diagnostic::missing(ty.span, format!("unknown type `{name}`"));
                 let builtin = ["int", "float", "bool", "str", "timestamp", "duration"];
                 if let Some(near) = closest(name, builtin.into_iter().chain(self.types.keys().copied())) {
                     finding = finding.help(format!("did you mean `{near}`?"));
@@ -216,7 +216,7 @@ impl<'a> Resolver<'a> {
             let mut base = decls[event].1;
             while let Some(name) = base {
                 let Some(&(_, next, _)) = decls.get(name.text.as_str()) else {
-                    let mut finding = Diagnostic::error(
+                    let mut finding = Diagnostic::missing(
                         name.span,
                         format!("`{event}` extends `{}`, which is no declared event", name.text),
                     );
@@ -340,7 +340,7 @@ impl<'a> Resolver<'a> {
                         }
                         None => {
                             let message = format!("unknown name `{}`", name.text);
-                            self.findings.push(Diagnostic::error(name.span, message));
+                            self.findings.push(Diagnostic::missing(name.span, message));
                         }
                     }
                 }

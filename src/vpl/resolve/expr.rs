@@ -144,7 +144,7 @@ impl Resolver<'_> {
         if let Some(global) = self.global(name) {
             return global;
         }
-        let mut finding = Diagnostic::error(span, format!("unknown name `{name}`"));
+        let mut finding = Diagnostic::missing(span, format!("unknown name `{name}`"));
         let locals = scope.locals.iter().map(|(local, _)| local.as_str());
         let globals = self.plan.globals.iter().map(|global| global.name.as_str());
         if let Some(near) = closest(name, locals.chain(globals)) {
@@ -227,7 +227,7 @@ impl Resolver<'_> {
                 .push(Diagnostic::warning(span, message).label("it never has a value here").help(help));
             return Expr::Const(Value::Missing);
         }
-        self.fail(Diagnostic::error(span, message).label("no such field").help(help))
+        self.fail(Diagnostic::missing(span, message).label("no such field").help(help))
     }
 
     /// All fields of the row as a map. There must be a row.
@@ -399,7 +399,8 @@ impl Resolver<'_> {
     fn wrong_count(&mut self, name: &str, expected: &str, found: usize, span: Span) -> Expr {
         let plural = if expected == "1" { "" } else { "s" };
         let message = format!("function `{name}` takes {expected} argument{plural}, not {found}");
-        self.fail(Diagnostic::error(span, message))
+        // A function of the program may have lost parameters that could not be read.
+        self.fail(Diagnostic::missing(span, message))
     }
 
     fn unknown_function(&mut self, name: &str, at: Span, scope: &Scope) -> Expr {
@@ -408,7 +409,7 @@ impl Resolver<'_> {
             return self.fail(Diagnostic::error(at, message));
         }
         let mut finding =
-            Diagnostic::error(at, format!("unknown function `{name}`")).label("no such function");
+            Diagnostic::missing(at, format!("unknown function `{name}`")).label("no such function");
         let aggregates = Aggregate::names().filter(|_| scope.accumulators.is_some());
         let built_in = Builtin::names().chain(aggregates).map(|name| -> &str { name });
         let user = self.plan.functions.iter().map(|function| function.name.as_str());
@@ -466,16 +467,21 @@ impl Resolver<'_> {
     }
 
     /// The constant that `expr` is: a literal, a `let` or `const` that is one, or arithmetic with such.
-    pub(super) fn constant(&self, expr: &syntax::Expr) -> Option<Value> {
+    pub(super) fn constant(&mut self, expr: &syntax::Expr) -> Option<Value> {
         match &expr.kind {
             ExprKind::Literal(value) => Some(literal(value)),
             ExprKind::Name(name) => {
-                let global = self.plan.globals.iter().rposition(|global| global.name == *name)?;
+                let known = self.plan.globals.iter().rposition(|global| global.name == *name);
+                let Some(global) = known else {
+                    self.unknown_constants.push(expr.span);
+                    return None;
+                };
                 self.constant_global(global, 0)
             }
             ExprKind::Unary(syntax::UnaryOp::Neg, operand) => has_value(arith::neg(&self.constant(operand)?)),
             ExprKind::Binary(op, left, right) => {
-                arithmetic(*op, &self.constant(left)?, &self.constant(right)?)
+                let left = self.constant(left)?;
+                arithmetic(*op, &left, &self.constant(right)?)
             }
             _ => None,
         }

@@ -145,7 +145,7 @@ impl<'a> Resolver<'a> {
             None => {
                 let message = format!("`{}` is not declared", name.text);
                 let help = format!("declare it first: var {} = ..", name.text);
-                self.findings.push(Diagnostic::error(name.span, message).help(help));
+                self.findings.push(Diagnostic::missing(name.span, message).help(help));
                 Statement::Expr(value)
             }
         }

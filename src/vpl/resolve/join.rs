@@ -113,7 +113,7 @@ impl<'a> Resolver<'a> {
         } else {
             "this side of the equality mixes fields of several sides of the join"
         };
-        self.findings.push(Diagnostic::error(expr.span, message));
+        self.findings.push(Diagnostic::missing(expr.span, message));
         None
     }
 
@@ -217,7 +217,7 @@ impl<'a> Resolver<'a> {
             return self.joined(format!("{side}.{}", name.text), row.shape);
         }
         let fields = self.plan.shapes[shape].fields.iter().map(|field| field.name.as_str());
-        let mut finding = Diagnostic::error(name.span, format!("`{side}` has no field `{}`", name.text));
+        let mut finding = Diagnostic::missing(name.span, format!("`{side}` has no field `{}`", name.text));
         if let Some(near) = closest(&name.text, fields) {
             finding = finding.help(format!("did you mean `{side}.{near}`?"));
         }

@@ -45,6 +45,11 @@ pub fn resolve(program: &Program) -> (Plan, Vec<Diagnostic>) {
         resolver.layouts();
     }
     let mut findings = resolver.findings;
+    for at in resolver.unknown_constants {
+        let speaks_of_it =
+            |finding: &&mut Diagnostic| finding.span.start <= at.start && at.end <= finding.span.end;
+        findings.iter_mut().filter(speaks_of_it).for_each(|finding| finding.says_what_is_missing = true);
+    }
     findings.sort_by_key(|finding| (finding.span.start, finding.span.end));
     expand::once_each(&mut findings);
     (resolver.plan, findings)
@@ -60,6 +65,8 @@ struct Resolver<'a> {
     types: HashMap<&'a str, crate::event::FieldType>,
     /// Contexts by name.
     context_ids: HashMap<&'a str, usize>,
+    /// Where a constant was asked for and a name stands that means none.
+    unknown_constants: Vec<Span>,
     /// `connector` statements by name.
     connectors: HashMap<&'a str, connectors::Connector>,
     /// Functions by name.

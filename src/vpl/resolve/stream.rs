@@ -690,7 +690,7 @@ impl<'a> Resolver<'a> {
         draft.scope.in_process = false;
         if !matches!(resolved, Expr::UserCall(..)) {
             self.findings.push(
-                Diagnostic::error(call.span, "`.process` takes a call of a function of the program")
+                Diagnostic::missing(call.span, "`.process` takes a call of a function of the program")
                     .help("the function's `emit Type(field: value)` statements are what comes out"),
             );
             return;
