@@ -187,6 +187,12 @@ impl IdleState {
         (self.strategy == Idle::Park).then(|| self.parker.waker())
     }
 
+    /// Whether [`idle`](Self::idle) would sleep after a duty cycle that did so much.
+    #[inline]
+    pub fn sleeps_after(&self, work_done: usize) -> bool {
+        work_done == 0 && matches!(next_step(self.strategy, self.empty_before), Step::Sleep(_) | Step::Park)
+    }
+
     /// Waits a little if the duty cycle just done found no work. A duty cycle counts as work everything that another
     /// thread could be waiting for; with [`Idle::Park`] it has to look at every ring whose peer has the
     /// [`waker`](Self::waker).

@@ -18,9 +18,8 @@
 use std::sync::PoisonError;
 
 use crate::event::Row;
-use crate::flow::{LaneOptions, OutPort};
+use crate::flow::{OutPort, RingEnd};
 use crate::operators::Moved;
-use crate::ring::Receiver;
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Mutex, Ordering};
 
 /// What a stage is told from outside.
@@ -29,9 +28,7 @@ pub enum StageCommand {
     /// A new worker of a pool has a ring to this stage.
     Lane {
         /// Its reading end.
-        receiver: Receiver<Row>,
-        /// What comes over it.
-        options: LaneOptions,
+        end: RingEnd<Row>,
         /// The lane of another worker of the same pool: whatever takes rows from that takes them from this one too.
         beside: usize,
         /// To be set when it is in place.

@@ -6,6 +6,7 @@
 
 mod dirty;
 mod elastic;
+mod gauges;
 mod holdback;
 mod live;
 mod merging;
@@ -19,6 +20,7 @@ mod ticker;
 mod topology;
 
 pub use elastic::{Count, Flag, Mail, StageCommand};
+pub use gauges::StreamGauges;
 pub use live::LiveClock;
 pub use merging::{Merging, mergings};
 pub use order_dependence::{OrderDependence, order_dependence};

@@ -18,6 +18,7 @@ mod resizing;
 use resizing::Resizing;
 
 use super::elastic::StageCommand;
+use super::gauges::{Reporting, StreamGauges};
 use super::skew::PoolSkew;
 use super::streams::{Failure, Outlet, Streams};
 use crate::operators::StreamStats;
@@ -44,6 +45,8 @@ pub struct StageParts {
     pub stats: Arc<Mutex<Vec<StreamStats>>>,
     /// Where the keys of pools with the most rows go, by stream, when the stage closes.
     pub hottest: Arc<Mutex<Vec<PoolSkew>>>,
+    /// Where they can be read while it runs.
+    pub gauges: StreamGauges,
     /// Where it is told what a resize of a pool asks of it; none where no pool concerns it.
     pub inbox: Option<Receiver<StageCommand>>,
     /// By lane: the rows of a pool come over it, so more lanes may be added.
@@ -74,6 +77,8 @@ pub struct ContextStage {
     flushed: bool,
     stats: Arc<Mutex<Vec<StreamStats>>>,
     hottest: Arc<Mutex<Vec<PoolSkew>>>,
+    gauges: StreamGauges,
+    reporting: Reporting,
     resizing: Option<Box<Resizing>>,
 }
 
@@ -159,6 +164,8 @@ impl ContextStage {
             flushed: false,
             stats: parts.stats,
             hottest: parts.hottest,
+            gauges: parts.gauges,
+            reporting: Reporting::default(),
             resizing: parts.inbox.map(|inbox| Box::new(Resizing::new(inbox))),
         }
     }
@@ -307,7 +314,11 @@ impl Stage for ContextStage {
         if self.flushed && !self.rings.ports.are_blocked() {
             return Cycle::Done;
         }
-        Cycle::of(drained.taken + drained.signals + published)
+        let work = drained.taken + drained.signals + published;
+        if self.reporting.is_due(work > 0) {
+            self.streams.report(&self.gauges);
+        }
+        Cycle::of(work)
     }
 
     fn end_inputs(&mut self) {
@@ -317,6 +328,7 @@ impl Stage for ContextStage {
     }
 
     fn close(&mut self, leftovers: &mut Leftovers) {
+        self.streams.report(&self.gauges);
         *self.stats.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = self.streams.stats();
         *self.hottest.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = self.streams.hottest_keys();
         self.inputs.close(&self.name, leftovers);

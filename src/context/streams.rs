@@ -18,6 +18,7 @@ use crate::vpl::plan::{OnErrorPlan, Plan};
 
 use super::FLUSH_SEQ;
 use super::dirty::Dirty;
+use super::gauges::StreamGauges;
 use super::holdback::Holdback;
 use super::pool::{PoolWorker, Scatter, Tags, tags_by_rank};
 use super::skew::PoolSkew;
@@ -471,6 +472,13 @@ impl Streams {
     /// Of each stream with a pool that has its front here: the keys with the most rows, and about how many.
     pub fn hottest_keys(&self) -> Vec<PoolSkew> {
         self.scatters.iter().flatten().map(Scatter::hottest).collect()
+    }
+
+    /// Stores what the streams have counted where others can read it.
+    pub fn report(&self, gauges: &StreamGauges) {
+        for (at, runtime) in self.runtimes.iter().enumerate() {
+            gauges.store(at, &runtime.stats());
+        }
     }
 
     /// Whether some stream's result depends on where the watermark is.

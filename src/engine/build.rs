@@ -9,7 +9,7 @@ use crate::context::{
 use crate::cores::{CpuWish, PinPolicy, allowed_cpus, cpu_quota, place};
 use crate::event::Row;
 use crate::flow::{
-    self, FanIn, LaneOptions, MergeOrder, OutPort, OutsideEnds, RingCare, RingMemory, Stage, Worker,
+    self, FanIn, LaneOptions, MergeOrder, OutPort, OutsideEnds, RingCare, RingEnd, RingMemory, Stage, Worker,
 };
 use crate::idle::{AutoCase, Idle, Waker, choose_auto};
 use crate::ring::{self, Receiver, Sender};
@@ -24,6 +24,7 @@ use super::error::BuildError;
 use super::inline::Inline;
 use super::log::LogRing;
 use super::merge::InputStage;
+use super::metrics::Registry;
 use super::record::Layouts;
 use super::regroup::Regroup;
 use super::run::{Engine, Mode, Stepper, Threaded};
@@ -36,6 +37,8 @@ const DEAD_LETTER_SLOTS: usize = 1024;
 const INBOX_SLOTS: usize = 256;
 
 pub(super) fn build(builder: &Builder) -> Result<Engine, BuildError> {
+    // What is built tells of itself there, also what is added later.
+    let builder = &Builder { registry: Arc::new(Registry::new(builder)), ..builder.clone() };
     let plan = &builder.plan;
     let layouts = Arc::new(Layouts::of(plan));
     let topology = topology(plan);
@@ -46,7 +49,8 @@ pub(super) fn build(builder: &Builder) -> Result<Engine, BuildError> {
         let logs = LogRing::attach(plan, &mut streams).into_iter().collect();
         let Connectors { delivery, sources, outcome } = Connectors::open(builder, &layouts)?;
         let inline = Inline::new(Arc::clone(plan), streams, builder.live_clock(), delivery)
-            .with_sources(sources, &outcome);
+            .with_sources(sources, &outcome)
+            .told(&builder.registry);
         let mode = Mode::Inline(Box::new(inline));
         let tuned = tuning::without_threads(builder, None)?;
         let engine = Engine::new(builder, layouts, mode, Vec::new(), logs, Vec::new());
@@ -82,6 +86,7 @@ pub(super) fn build(builder: &Builder) -> Result<Engine, BuildError> {
         .with_outside_ends(outside)
         .with_ring_memory(assembly.rings);
     let tuned = tuning::with_threads(builder, &running);
+    builder.registry.set_workers(running.loads());
     let threaded = Threaded::new(running, assembly.inputs, assembly.output, assembly.stats);
     let mode = Mode::Threads(Box::new(threaded));
     let engine = Engine::new(builder, layouts, mode, assembly.dead_letters, logs, warnings);
@@ -195,8 +200,8 @@ impl Assembly {
         let mut entry: Vec<OutPort<Row>> = Vec::new();
         let mut routes: Vec<Vec<usize>> = vec![Vec::new(); builder.plan.names.len()];
         for edge in &topology.edges {
-            let (port, receiver, options) = ring_of(builder, &care, topology, edge, &waker, &mergings);
-            inputs[edge.to].add_lane(receiver, options);
+            let (port, end) = ring_of(builder, &care, topology, edge, &waker, &mergings);
+            inputs[edge.to].add(end);
             match edge.from {
                 From::Stage(from) => outputs[from].push(port),
                 From::Input => {
@@ -210,8 +215,8 @@ impl Assembly {
         // Results: a ring from every stage that has some.
         let mut results = FanIn::new(order);
         for (stage, spec) in topology.stages.iter().enumerate() {
-            let (port, receiver, options) = results_ring(builder, &care, spec, waker(From::Stage(stage)));
-            results.add_lane(receiver, options);
+            let (port, end) = results_ring(builder, &care, spec, waker(From::Stage(stage)));
+            results.add(end);
             outputs[stage].push(port);
         }
         let router = Router::new(entry, routes, Ticker::new(&builder.plan)).live(builder.live_clock());
@@ -239,7 +244,7 @@ impl Assembly {
             first.bring(sources, &outcome);
         }
         let (output_inbox, inbox) = ring::bounded(INBOX_SLOTS);
-        let output = Output::new(results, regroup, delivery, inbox);
+        let output = Output::new(results, regroup, delivery, inbox, builder.registry.output_watch());
         let wakers = (0..count).map(|stage| waker(From::Stage(stage))).collect();
         let links = Links { topology: topology.clone(), mergings, inboxes, output: output_inbox, wakers };
         Self {
@@ -329,6 +334,7 @@ pub(super) fn made_stage(
         }),
         stats: Arc::clone(&stats.counts),
         hottest: Arc::clone(&stats.hottest),
+        gauges: builder.registry.stage(&stats),
         inbox,
         from_pool,
     };
@@ -341,7 +347,7 @@ pub(super) fn results_ring(
     care: &RingCare,
     spec: &StageSpec,
     waker: Option<Waker>,
-) -> (OutPort<Row>, Receiver<Row>, LaneOptions) {
+) -> (OutPort<Row>, RingEnd<Row>) {
     let (mut sender, mut receiver) = ring::bounded(builder.effective_capacity(spec.context));
     care.tend(&mut sender);
     sender.set_waker(None);
@@ -351,7 +357,7 @@ pub(super) fn results_ring(
         port = port.announces_progress();
     }
     let lowest_rank = spec.results(&builder.plan).next().map_or(0, |stream| stream as u16 + 1);
-    (port, receiver, LaneOptions { lowest_rank, ..LaneOptions::default() })
+    builder.registry.ring(port, receiver, LaneOptions { lowest_rank, ..LaneOptions::default() })
 }
 
 /// One ring between two stages, or from the input.
@@ -362,7 +368,7 @@ pub(super) fn ring_of(
     edge: &EdgeSpec,
     waker: &impl Fn(From) -> Option<Waker>,
     mergings: &[Merging],
-) -> (OutPort<Row>, Receiver<Row>, LaneOptions) {
+) -> (OutPort<Row>, RingEnd<Row>) {
     let is_unordered = matches!(edge.from, From::Stage(from) if mergings[from].is_unordered);
     let to = &topology.stages[edge.to];
     let (mut sender, mut receiver) = ring::bounded(builder.effective_capacity(to.context));
@@ -390,7 +396,7 @@ pub(super) fn ring_of(
         port = port.pending_limit(0);
     }
     let options = LaneOptions { one_per_seq: edge.one_per_seq, lowest_rank: edge.lowest_rank, is_unordered };
-    (port, receiver, options)
+    builder.registry.ring(port, receiver, options)
 }
 
 /// The engine's inputs: one that sends by itself, or several in front of a stage.
@@ -403,8 +409,11 @@ fn enter(
     (worker, waker): (usize, Option<Waker>),
     stages: &mut Vec<(usize, Box<dyn Stage>)>,
 ) -> Vec<Input> {
+    let input = |end: End, number: usize| {
+        Input::new(end, outside.clone(), builder.publish_every, builder.registry.input_watch(number))
+    };
     if builder.inputs == 1 {
-        return vec![Input::new(End::Router(router), outside.clone(), builder.publish_every)];
+        return vec![input(End::Router(router), 0)];
     }
     // Several inputs have no common sequence: what is merged first comes first.
     let order = if order == MergeOrder::Deterministic { MergeOrder::Arrival } else { order };
@@ -415,9 +424,11 @@ fn enter(
         let (mut sender, receiver) = ring::bounded(capacity);
         care.tend(&mut sender);
         sender.set_waker(waker.clone());
-        merged.add_lane(receiver, LaneOptions { one_per_seq: true, ..LaneOptions::default() });
         let port = OutPort::new(format!("input {number} -> input"), sender);
-        Input::new(End::Ring { port, rows: 0 }, outside.clone(), builder.publish_every)
+        let options = LaneOptions { one_per_seq: true, ..LaneOptions::default() };
+        let (port, lane) = builder.registry.ring(port, receiver, options);
+        merged.add(lane);
+        input(End::Ring { port, rows: 0 }, number)
     });
     let inputs = inputs.collect();
     let stage = InputStage::new(merged, router, builder.batch_limit);

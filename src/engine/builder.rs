@@ -15,6 +15,7 @@ use crate::vpl::plan::Plan;
 
 use super::build;
 use super::error::BuildError;
+use super::metrics::Registry;
 use super::program::Program;
 use super::run::Engine;
 
@@ -60,6 +61,9 @@ pub struct Builder {
     pub(super) inputs: usize,
     pub(super) threads: Threads,
     pub(super) limits: Limits,
+    pub(super) latency_sample: Option<u32>,
+    /// Where what is built tells of itself; set while an engine is built.
+    pub(super) registry: Arc<Registry>,
     /// The clock of a live engine.
     pub(super) clock: Option<Arc<dyn Clock + Send + Sync>>,
     /// Where the files of connectors are.
@@ -100,6 +104,8 @@ impl Builder {
             inputs: 1,
             threads: Threads::AsDeclared,
             limits: Limits::default(),
+            latency_sample: None,
+            registry: Arc::default(),
             clock: None,
             directory: program.directory().map(PathBuf::from),
             reserved: program.files().iter().map(|file| (file.clone(), "the program".to_owned())).collect(),
@@ -318,6 +324,14 @@ impl Builder {
         self
     }
 
+    /// Measures the latency of one event in `every`, for [`Engine::metrics`]; 0 measures none. Default: what the
+    /// program's `config engine { latency_sample: 1/N }` says, else none.
+    #[must_use]
+    pub fn latency_sample(mut self, every: u32) -> Self {
+        self.latency_sample = Some(every);
+        self
+    }
+
     /// Builds the engine and starts its threads.
     pub fn build(mut self) -> Result<Engine, BuildError> {
         for (name, value) in [
@@ -346,6 +360,11 @@ impl Builder {
     pub(super) fn effective_order(&self) -> MergeOrder {
         let configured = self.plan.engine.order.as_deref().and_then(|order| order.parse().ok());
         self.order.or(configured).unwrap_or_default()
+    }
+
+    /// Of so many events the latency of one is measured; 0: of none.
+    pub(super) fn effective_latency_sample(&self) -> u32 {
+        self.latency_sample.or(self.plan.engine.latency_sample).unwrap_or(0)
     }
 
     pub(super) fn effective_capacity(&self, context: usize) -> usize {

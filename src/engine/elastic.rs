@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::context::{Count, EdgeSpec, Flag, From, Mail, StageCommand, StageSpec, Streams, WorkerSpec};
 use crate::event::Row;
-use crate::flow::{FanIn, LaneOptions, OutPort, RingCare, Stage, Worker};
+use crate::flow::{FanIn, OutPort, RingCare, RingEnd, Stage, Worker};
 use crate::idle::{Idle, Waker};
 use crate::ring::Receiver;
 use crate::vpl::plan::{Plan, Strategy};
@@ -197,34 +197,32 @@ impl Elastic {
         let mut inputs = FanIn::new(merging.order);
         let mut port_to_it = None;
         let mut outputs = Vec::new();
-        let mut lanes: Vec<(usize, Receiver<Row>, LaneOptions, usize)> = Vec::new();
+        let mut lanes: Vec<(usize, RingEnd<Row>, usize)> = Vec::new();
         for edge in topology.edges.iter().filter(|edge| edge.to == stage || edge.from == From::Stage(stage)) {
-            let (port, receiver, options) =
-                ring_of(&builder, &care, topology, edge, &waker, &self.links.mergings);
+            let (port, end) = ring_of(&builder, &care, topology, edge, &waker, &self.links.mergings);
             if edge.to == stage {
-                inputs.add_lane(receiver, options);
+                inputs.add(end);
                 port_to_it = Some(port);
             } else {
                 outputs.push(port);
                 let lanes_there = topology.edges.iter().filter(|other| other.to == edge.to);
                 let beside = lanes_there.take_while(|other| other.from != From::Stage(like)).count();
-                lanes.push((edge.to, receiver, options, beside));
+                lanes.push((edge.to, end, beside));
             }
         }
-        let (port, receiver, options) =
-            results_ring(&builder, &care, &topology.stages[stage], waker(From::Stage(stage)));
+        let (port, end) = results_ring(&builder, &care, &topology.stages[stage], waker(From::Stage(stage)));
         outputs.push(port);
         let (sender, inbox) = inbox_of(plan, topology, stage, &waker).unzip();
         let made = made_stage(&builder, topology, stage, streams, inputs, outputs, inbox);
         self.links.inboxes.push(sender);
-        for (to, receiver, options, beside) in lanes {
+        for (to, end, beside) in lanes {
             let taken = Flag::new();
             after.push(taken.clone());
-            self.tell(to, StageCommand::Lane { receiver, options, beside, taken });
+            self.tell(to, StageCommand::Lane { end, beside, taken });
         }
         let taken = Flag::new();
         after.push(taken.clone());
-        let lane = StageCommand::Lane { receiver, options, beside: 0, taken };
+        let lane = StageCommand::Lane { end, beside: 0, taken };
         let told = self.links.output.push(lane).is_ok();
         debug_assert!(told, "there was room, or nobody would have begun");
         let new = NewWorker {

@@ -13,8 +13,10 @@ use crate::sync::Arc;
 
 use super::delivery::Delivery;
 use super::event::Event;
+use super::metrics::EndCounts;
 use super::record::Record;
 use super::regroup::Regroup;
+use super::sampling::{Arrivals, Sampler};
 use super::stats::TakenCounts;
 
 /// Rows that a poll takes off the rings at once, where they have to be put in order.
@@ -35,6 +37,33 @@ pub struct Input {
     sources: Option<Box<Sources>>,
     /// What has become of them.
     connectors: Outcome,
+    watch: InputWatch,
+}
+
+/// What is told of an input while it is used.
+pub(super) struct InputWatch {
+    /// Which of the inputs it is.
+    pub(super) number: usize,
+    pub(super) counts: Arc<EndCounts>,
+    /// Where latencies are sampled.
+    pub(super) sampler: Option<Box<Sampler>>,
+}
+
+/// What is told of the output while it is used.
+pub(super) struct OutputWatch {
+    pub(super) counts: Arc<EndCounts>,
+    /// Where latencies are sampled.
+    pub(super) arrivals: Option<Arrivals>,
+}
+
+impl OutputWatch {
+    /// A row is handed over.
+    #[inline]
+    fn row(&mut self, row: &Row) {
+        if let Some(arrivals) = &mut self.arrivals {
+            arrivals.note(row);
+        }
+    }
 }
 
 /// What stands behind an input.
@@ -69,7 +98,7 @@ pub(super) enum Refused {
 }
 
 impl Input {
-    pub(super) fn new(end: End, outside: OutsideEnds, publish_every: usize) -> Self {
+    pub(super) fn new(end: End, outside: OutsideEnds, publish_every: usize, watch: InputWatch) -> Self {
         Self {
             end,
             outside,
@@ -80,6 +109,7 @@ impl Input {
             taken: None,
             sources: None,
             connectors: Outcome::default(),
+            watch,
         }
     }
 
@@ -188,12 +218,19 @@ impl Input {
                 if router.would_overrun(row) {
                     return Err(if router.is_closed() { Refused::Closed } else { Refused::Overrun });
                 }
+                if let Some(sampler) = &mut self.watch.sampler {
+                    sampler.stamp(row, router.last_seq());
+                }
                 router.send(row);
             }
             End::Ring { port, rows } => {
                 *rows += 1;
                 row.set_seq(*rows);
                 row.set_rank(0);
+                if let Some(sampler) = &mut self.watch.sampler {
+                    // Its number is given later, where the inputs meet.
+                    sampler.stamp(row, 0);
+                }
                 port.send(row);
             }
         }
@@ -228,6 +265,10 @@ impl Input {
     #[inline]
     fn publish(&mut self) {
         self.unpublished = 0;
+        self.watch.counts.set_events(self.watch.number, self.events());
+        if let Some(sampler) = &mut self.watch.sampler {
+            sampler.published();
+        }
         // The queue in front of a ring never overflows here: nothing is sent while it is blocked.
         let _: Result<usize, PendingFull> = match &mut self.end {
             End::Router(router) => router.flush(),
@@ -327,6 +368,7 @@ pub struct Output {
     current: Option<Row>,
     results: u64,
     taken: Option<Arc<TakenCounts>>,
+    watch: OutputWatch,
 }
 
 impl Output {
@@ -335,17 +377,19 @@ impl Output {
         regroup: Option<Regroup>,
         delivery: Delivery,
         inbox: Receiver<StageCommand>,
+        watch: OutputWatch,
     ) -> Self {
-        Self { rings, inbox, added: Vec::new(), regroup, delivery, current: None, results: 0, taken: None }
+        let (added, current, taken) = (Vec::new(), None, None);
+        Self { rings, inbox, added, regroup, delivery, current, results: 0, taken, watch }
     }
 
     /// Takes the rings of new workers.
     fn obey(&mut self) {
         while let Ok(command) = self.inbox.pop() {
-            if let StageCommand::Lane { receiver, options, taken, .. } = command {
+            if let StageCommand::Lane { end, taken, .. } = command {
                 match self.added.iter().find(|&&lane| self.rings.lane_has_ended(lane)) {
-                    Some(&lane) => self.rings.replace_lane(lane, receiver, options),
-                    None => self.added.push(self.rings.add_lane(receiver, options)),
+                    Some(&lane) => self.rings.replace(lane, end),
+                    None => self.added.push(self.rings.add(end)),
                 }
                 taken.set();
             }
@@ -361,8 +405,10 @@ impl Output {
                 self.delivery.settle(true);
                 return None;
             };
+            self.watch.row(&row);
             if self.delivery.deliver(&row, |_| {}) {
                 self.results += 1;
+                self.watch.counts.set_results(self.results);
                 return Some(self.delivery.record(self.current.insert(row)));
             }
         }
@@ -380,23 +426,29 @@ impl Output {
     /// [`poll`](Self::poll).
     pub fn drain(&mut self, limit: usize, mut sink: impl FnMut(Record<'_>)) -> usize {
         self.obey();
-        let (delivery, results) = (&mut self.delivery, &mut self.results);
+        let (delivery, results, watch) = (&mut self.delivery, &mut self.results, &mut self.watch);
         if let Some(regroup) = &mut self.regroup {
             let drained = pull(&mut self.rings, regroup, limit);
             let mut handed = 0;
             while handed < limit
                 && let Some(row) = regroup.pop()
             {
+                watch.row(&row);
                 *results += u64::from(delivery.deliver(&row, &mut sink));
                 handed += 1;
             }
+            watch.counts.set_results(*results);
             self.delivery.settle(handed == 0 && drained.is_idle());
             return handed + usize::from(!drained.is_idle());
         }
         let drained = self.rings.drain(limit, |_, row| {
+            watch.row(row);
             *results += u64::from(delivery.deliver(row, &mut sink));
             true
         });
+        if drained.taken > 0 {
+            watch.counts.set_results(*results);
+        }
         self.delivery.settle(drained.is_idle());
         // Progress alone is news too: it lets the next call hand over what had to wait.
         drained.taken + usize::from(drained.signals > 0)

@@ -2,15 +2,18 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::connect::{Outcome, SinkCounts, Sources};
-use crate::context::{Failure, LiveClock, Outlet, Streams, Ticker};
+use crate::context::{Failure, LiveClock, Outlet, StreamGauges, Streams, Ticker};
 use crate::event::{Row, Value};
+use crate::metrics::LatencyWriter;
 use crate::operators::StreamStats;
 use crate::vpl::plan::Plan;
 
 use super::delivery::Delivery;
 use super::error::EngineError;
+use super::metrics::{EndCounts, Registry};
 use super::record::Record;
 use super::stats::DeadLetter;
 
@@ -33,6 +36,49 @@ pub(super) struct Inline {
     closing: bool,
     finished: bool,
     queue: Queue,
+    told: Told,
+}
+
+/// Events after which counts are stored where others can read them.
+const REPORT_EVERY: u32 = 256;
+
+/// Where others read what was counted.
+struct Told {
+    counts: Arc<EndCounts>,
+    gauges: StreamGauges,
+    unreported: u32,
+}
+
+/// Latencies of one event in so many, from when it is fed to when a result is made of it.
+pub(super) struct InlineLatency {
+    every: u32,
+    countdown: u32,
+    /// When the event that is being run was fed, if it is measured.
+    fed: Option<Instant>,
+    latencies: LatencyWriter,
+}
+
+impl InlineLatency {
+    pub(super) fn new(every: u32, latencies: LatencyWriter) -> Self {
+        Self { every, countdown: 1, fed: None, latencies }
+    }
+
+    #[inline]
+    fn begin(&mut self) {
+        self.countdown -= 1;
+        self.fed = None;
+        if self.countdown == 0 {
+            self.countdown = self.every;
+            self.fed = Some(Instant::now());
+        }
+    }
+
+    #[inline]
+    fn result(&mut self) {
+        if let Some(fed) = self.fed {
+            self.latencies.record_ns(fed.elapsed().as_nanos() as u64);
+        }
+    }
 }
 
 /// The streams, and what stands in front of them: numbers, timers, the clock.
@@ -112,9 +158,33 @@ pub(super) struct Queue {
     pub(super) dead_dropped: u64,
     /// Why the run has ended before the input did (`.on_error(fail)`).
     fatal: Option<String>,
+    /// Where latencies are sampled.
+    latency: Option<InlineLatency>,
 }
 
 impl Queue {
+    /// An event comes; what is made from now on is made of it.
+    #[inline]
+    fn event(&mut self) {
+        if let Some(latency) = &mut self.latency {
+            latency.begin();
+        }
+    }
+
+    /// What comes now comes of no event.
+    fn no_event(&mut self) {
+        if let Some(latency) = &mut self.latency {
+            latency.fed = None;
+        }
+    }
+
+    #[inline]
+    fn made(&mut self) {
+        if let Some(latency) = &mut self.latency {
+            latency.result();
+        }
+    }
+
     #[cold]
     fn note(&mut self, failure: Failure) {
         if failure.fatal {
@@ -140,6 +210,7 @@ impl Outlet for Queue {
 
     #[inline]
     fn result(&mut self, row: &Row) {
+        self.made();
         self.rows.push_back(row.clone());
     }
 
@@ -166,6 +237,7 @@ impl<F: FnMut(Record<'_>)> Outlet for Through<'_, F> {
 
     #[inline]
     fn result(&mut self, row: &Row) {
+        self.queue.made();
         self.queue.results += u64::from(self.delivery.deliver(row, &mut self.sink));
     }
 
@@ -190,10 +262,48 @@ impl Inline {
             failed: 0,
             dead_dropped: 0,
             fatal: None,
+            latency: None,
         };
         let front = Front { streams, ticker, live, last_seq: 0 };
         let (sources, connectors) = (None, Outcome::default());
-        Self { front, sources, connectors, delivery, events: 0, closing: false, finished: false, queue }
+        let told = Told { counts: EndCounts::new(1), gauges: StreamGauges::default(), unreported: 0 };
+        Self { front, sources, connectors, delivery, events: 0, closing: false, finished: false, queue, told }
+    }
+
+    /// Stores what is counted, and measured, in `registry`.
+    pub(super) fn told(mut self, registry: &Registry) -> Self {
+        self.told.counts = registry.counts();
+        self.told.gauges = registry.only_stage();
+        self.queue.latency = registry.inline_latency();
+        self
+    }
+
+    /// An event comes in.
+    #[inline]
+    fn begin(&mut self) {
+        self.events += 1;
+        self.queue.event();
+        self.told.unreported += 1;
+        if self.told.unreported == REPORT_EVERY {
+            self.report();
+        }
+    }
+
+    /// Stores what was counted where others can read it.
+    pub(super) fn report(&mut self) {
+        self.told.unreported = 0;
+        let Told { counts, gauges, .. } = &self.told;
+        counts.set_events(0, self.events);
+        counts.set_results(self.queue.results);
+        counts.set_failed(self.queue.failed);
+        self.front.streams.report(gauges);
+    }
+
+    /// Stores what is new.
+    fn rest(&mut self) {
+        if self.told.unreported > 0 {
+            self.report();
+        }
     }
 
     /// Feeds the files of `sources` as well.
@@ -250,13 +360,14 @@ impl Inline {
                 return Ok(false);
             }
             self.events += 1;
+            self.queue.event();
             self.front.run(due, &mut self.queue);
             taken(&mut self.sources);
         }
         if self.queue.rows.len() >= limit {
             return Ok(false);
         }
-        self.events += 1;
+        self.begin();
         self.front.run(row, &mut self.queue);
         Ok(true)
     }
@@ -274,7 +385,7 @@ impl Inline {
         if self.sources.is_some() {
             self.feed_sources(usize::MAX, Some(row.time_ns()), &mut sink)?;
         }
-        self.events += 1;
+        self.begin();
         let Self { front, delivery, queue, .. } = self;
         front.run(row, &mut Through { delivery, sink, queue });
         Ok(())
@@ -292,9 +403,14 @@ impl Inline {
             && let Some(row) = next(&mut self.sources, before_ns, &self.connectors)?
         {
             let Self { front, delivery, queue, .. } = self;
+            queue.event();
             front.run(row, &mut Through { delivery, sink: &mut sink, queue });
             taken(&mut self.sources);
             self.events += 1;
+            self.told.unreported += 1;
+            if self.told.unreported == REPORT_EVERY {
+                self.report();
+            }
             count += 1;
             self.check()?;
         }
@@ -316,6 +432,7 @@ impl Inline {
         self.hand_over(&mut sink);
         if !self.is_finished() {
             let Self { front, delivery, queue, .. } = self;
+            queue.no_event();
             front.tick(&mut Through { delivery, sink, queue });
         } else if self.closing && !self.finished && self.queue.fatal.is_none() {
             // An error is told by `finish`.
@@ -325,6 +442,7 @@ impl Inline {
             self.flush(sink);
         }
         self.delivery.settle(true);
+        self.rest();
         (self.queue.results - before) as usize
     }
 
@@ -337,6 +455,7 @@ impl Inline {
             self.flush(sink);
         }
         self.delivery.finish();
+        self.report();
         fed.map(drop).and_then(|()| self.check())
     }
 
@@ -344,6 +463,7 @@ impl Inline {
         self.finished = true;
         if self.queue.fatal.is_none() {
             let Self { front, delivery, queue, .. } = self;
+            queue.no_event();
             front.streams.flush(&mut Through { delivery, sink, queue });
         }
     }
@@ -354,8 +474,10 @@ impl Inline {
             self.closing = true;
         } else if !self.is_finished() {
             self.finished = true;
+            self.queue.no_event();
             self.front.streams.flush(&mut self.queue);
         }
+        self.report();
     }
 }
 

@@ -19,6 +19,7 @@ use super::error::{EngineError, EventError, ResizeError};
 use super::event::{Event, EventType};
 use super::inline::Inline;
 use super::log::LogRing;
+use super::metrics::{Metrics, MetricsReader};
 use super::program::Program;
 use super::record::{JsonLines, Layouts, Record};
 use super::stats::{ContextStats, DeadLetter, StageStats, Stats, StreamCounts, TakenCounts, by_stream};
@@ -45,6 +46,7 @@ pub struct Engine {
     dead_letters: Vec<Receiver<DeadLetter>>,
     logs: Vec<LogRing>,
     connectors: Outcome,
+    metrics: MetricsReader,
     /// Counts of the ends that were taken, from when they are dropped.
     taken: Arc<TakenCounts>,
     /// What it takes to resize pools; none where nothing could be resized.
@@ -247,6 +249,7 @@ impl Engine {
             dead_letters,
             logs,
             connectors: Outcome::default(),
+            metrics: MetricsReader(Arc::clone(&builder.registry)),
             taken: Arc::default(),
             elastic: None,
             ended: None,
@@ -287,6 +290,7 @@ impl Engine {
                 Mode::Threads(threads) => {
                     worker.add_boxed(stage);
                     threads.running.add(worker)?;
+                    self.metrics.0.set_workers(threads.running.loads());
                     threads.stats.push(stats);
                 }
                 Mode::Stepped(stepper) => {
@@ -717,6 +721,20 @@ impl Engine {
     /// They are kept up to a bound.
     pub fn take_bad_lines(&mut self) -> Vec<BadLine> {
         self.connectors.take_bad_lines()
+    }
+
+    /// What the engine tells of itself now: how busy its threads are, how full its rings, how long events take. For
+    /// other threads see [`metrics_reader`](Self::metrics_reader).
+    pub fn metrics(&mut self) -> Metrics {
+        if let Mode::Inline(inline) = &mut self.mode {
+            inline.report();
+        }
+        self.metrics.read()
+    }
+
+    /// Reads the same from any thread, while this one feeds.
+    pub fn metrics_reader(&self) -> MetricsReader {
+        self.metrics.clone()
     }
 
     /// The number of the last event that was fed or pushed here: what its results carry as [`Record::seq`]. Ticks of

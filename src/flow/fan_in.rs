@@ -17,6 +17,7 @@
 //! has a head or can be told that nothing as small will come. The price is that the output of one sequence
 //! number must fit into the pending queue of its port.
 
+use super::gauge::LaneGauge;
 use super::item::Ordered;
 use super::order::{Bound, Choice, Key, LaneView, MergeOrder, choose};
 use super::stage::{LaneLeft, Leftovers};
@@ -59,9 +60,23 @@ impl Drained {
     }
 }
 
+/// The reading end of a ring, on its way to become a lane.
+#[derive(Debug)]
+pub struct RingEnd<T> {
+    /// The ring.
+    pub receiver: Receiver<T>,
+    /// What is known of it.
+    pub options: LaneOptions,
+    /// What it tells of itself.
+    pub gauge: LaneGauge,
+}
+
 struct Lane<T> {
     receiver: Receiver<T>,
     position: Position,
+    /// How many items and notices were taken off the ring.
+    taken: u64,
+    gauge: Option<Box<LaneGauge>>,
     /// What was in the ring was moved to another one, which only this end knows.
     is_moved: bool,
 }
@@ -123,6 +138,7 @@ impl<T: Ordered> Lane<T> {
             last = item.seq();
         }
         chunk.commit(count);
+        self.taken += count as u64;
         self.position.progress(last);
         count
     }
@@ -183,12 +199,14 @@ pub struct FanIn<T> {
     turn: usize,
     /// The greatest sequence number of which an item was taken.
     started: u64,
+    /// Some lane has a gauge.
+    is_gauged: bool,
 }
 
 impl<T: Ordered> FanIn<T> {
     /// A fan-in without lanes, which has ended.
     pub fn new(order: MergeOrder) -> Self {
-        Self { order, lanes: Vec::new(), views: Vec::new(), turn: 0, started: 0 }
+        Self { order, lanes: Vec::new(), views: Vec::new(), turn: 0, started: 0, is_gauged: false }
     }
 
     /// Adds a lane; lanes are numbered from 0. Items that agree in all that the order compares come in the order of
@@ -196,7 +214,7 @@ impl<T: Ordered> FanIn<T> {
     pub fn add_lane(&mut self, receiver: Receiver<T>, options: LaneOptions) -> usize {
         let position = Position { options, from_seq: 0, last_time_ns: None };
         self.views.push(position.open());
-        self.lanes.push(Lane { receiver, position, is_moved: false });
+        self.lanes.push(Lane { receiver, position, taken: 0, gauge: None, is_moved: false });
         self.lanes.len() - 1
     }
 
@@ -204,7 +222,7 @@ impl<T: Ordered> FanIn<T> {
     pub fn replace_lane(&mut self, lane: usize, receiver: Receiver<T>, options: LaneOptions) {
         let position = Position { options, from_seq: 0, last_time_ns: None };
         self.views[lane] = position.open();
-        self.lanes[lane] = Lane { receiver, position, is_moved: false };
+        self.lanes[lane] = Lane { receiver, position, taken: 0, gauge: None, is_moved: false };
     }
 
     /// The greatest sequence number of which an item was taken; 0 before the first.
@@ -221,6 +239,26 @@ impl<T: Ordered> FanIn<T> {
             LaneView::Open { from_seq, .. } => *from_seq > self.started,
             LaneView::Ended => true,
         })
+    }
+
+    /// Adds a lane with its gauge.
+    pub fn add(&mut self, end: RingEnd<T>) -> usize {
+        let lane = self.add_lane(end.receiver, end.options);
+        self.gauge_lane(lane, end.gauge);
+        lane
+    }
+
+    /// Puts another ring, with its gauge, in the place of a lane that has ended.
+    pub fn replace(&mut self, lane: usize, end: RingEnd<T>) {
+        self.replace_lane(lane, end.receiver, end.options);
+        self.gauge_lane(lane, end.gauge);
+    }
+
+    /// Lets `gauge` tell how full this lane's ring is. The other end is for the port that writes to the ring
+    /// ([`OutPort::gauged`](super::OutPort::gauged)).
+    pub fn gauge_lane(&mut self, lane: usize, gauge: LaneGauge) {
+        self.lanes[lane].gauge = Some(Box::new(gauge));
+        self.is_gauged = true;
     }
 
     /// How many lanes there are.
@@ -277,7 +315,17 @@ impl<T: Ordered> FanIn<T> {
             }
         }
         drained.ended = self.has_ended();
+        if drained.is_idle() && self.is_gauged {
+            self.rest();
+        }
         drained
+    }
+
+    /// There is nothing to take now: time for the gauges to tell what there was.
+    fn rest(&mut self) {
+        for gauge in self.lanes.iter_mut().filter_map(|lane| lane.gauge.as_mut()) {
+            gauge.rest();
+        }
     }
 
     /// Looks again at every lane that had no head.
@@ -312,7 +360,7 @@ impl<T: Ordered> FanIn<T> {
         } else {
             limit
         };
-        let Lane { receiver, position, .. } = lane;
+        let Lane { receiver, position, taken, gauge, .. } = lane;
         let chunk = match receiver.read(limit) {
             Ok(chunk) => chunk,
             Err(PopError::Empty) => return false,
@@ -363,7 +411,14 @@ impl<T: Ordered> FanIn<T> {
             }
             self.started = self.started.max(seq);
         }
+        let (there, count) = (first.len() + second.len(), *count as u64);
         drop(handled);
+        *taken += count;
+        if let Some(gauge) = gauge {
+            // Where it was read up to the limit, there may be more.
+            gauge.saw(if there == limit { receiver.len() + count as usize } else { there });
+            gauge.took(*taken);
+        }
         self.views[lane_index] = match head {
             Some(key) => LaneView::Head(key),
             None => self.lanes[lane_index].position.open(),
@@ -379,6 +434,7 @@ impl<T: Ordered> FanIn<T> {
             Choice::Take { lane: index, .. } => {
                 let lane = &mut self.lanes[index];
                 let item = lane.receiver.pop()?;
+                lane.taken += 1;
                 lane.position.item(&item);
                 self.views[index] = lane.position.open();
                 self.started = self.started.max(item.seq());
@@ -438,6 +494,10 @@ impl<T: Ordered> FanIn<T> {
 
     /// Ends this lane after what is in its ring now; its sender finds the ring closed. Allocates.
     pub fn end_lane(&mut self, lane: usize) {
+        // What moves is published anew, by nobody who stamps it.
+        if let Some(mut gauge) = self.lanes[lane].gauge.take() {
+            gauge.rest();
+        }
         let old = &mut self.lanes[lane].receiver;
         // What is there moves to a ring of its own, whose sender is dropped here: it ends by itself.
         let there = old.len();

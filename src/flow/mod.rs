@@ -8,8 +8,10 @@
 //! Who doesn't want to put the pieces together describes a [`Graph`] of closures and starts it.
 
 mod fan_in;
+mod gauge;
 mod graph;
 mod item;
+mod load;
 mod order;
 mod out_port;
 mod partition;
@@ -19,12 +21,14 @@ mod runtime;
 mod stage;
 mod worker;
 
-pub use fan_in::{Drained, FanIn, LaneOptions};
+pub use fan_in::{Drained, FanIn, LaneOptions, RingEnd};
+pub use gauge::{LaneGauge, PortGauge, RingGauge, ring_gauge};
 pub use graph::{
     BATCH_LIMIT, CAPACITY, END_SEQ, Flow, Graph, GraphError, GraphProblem, INPUT_BATCH, Input, Operator, Out,
     Output, Stepper,
 };
 pub use item::{CloneInto, Envelope, Ordered};
+pub use load::{Load, LoadGauge};
 pub use order::{Bound, Choice, Key, LaneView, MergeOrder, UnknownMergeOrder, choose};
 pub use out_port::{OutPort, PENDING_LIMIT, PendingFull, Ports, RingLeft};
 pub use partition::way_of;

@@ -14,6 +14,7 @@ use std::collections::VecDeque;
 use std::error::Error;
 use std::fmt;
 
+use super::gauge::PortGauge;
 use super::item::{CloneInto, Ordered};
 use crate::ring::{Sender, StagedSender, Tally};
 
@@ -80,6 +81,7 @@ pub struct OutPort<T> {
     sent: u64,
     /// Which of the last `capacity` items in the ring are progress, by their number in order of sending.
     progress_at: VecDeque<u64>,
+    gauge: Option<Box<PortGauge>>,
 }
 
 impl<T: Ordered> OutPort<T> {
@@ -101,7 +103,16 @@ impl<T: Ordered> OutPort<T> {
             lost: 0,
             sent: 0,
             progress_at: VecDeque::new(),
+            gauge: None,
         }
+    }
+
+    /// Lets `gauge` tell what pends here, and stamp what is sent. The other end is for the fan-in that reads the ring
+    /// ([`FanIn::gauge_lane`](super::FanIn::gauge_lane)).
+    #[must_use]
+    pub fn gauged(mut self, gauge: PortGauge) -> Self {
+        self.gauge = Some(Box::new(gauge));
+        self
     }
 
     /// The receiver merges several rings in [`MergeOrder::Deterministic`](super::MergeOrder::Deterministic), or
@@ -235,7 +246,11 @@ impl<T: Ordered> OutPort<T> {
         if self.announces_progress && self.frontier > self.told && self.pending.is_empty() {
             self.stage_progress();
         }
-        match self.ring.publish() {
+        let published = self.ring.publish();
+        if let Some(gauge) = &mut self.gauge {
+            gauge.published(self.sent, self.pending.len());
+        }
+        match published {
             Ok(published) if !self.overflowed => Ok(published),
             Ok(_) => Err(PendingFull { port: self.name.clone(), limit: self.pending_limit }),
             Err(_) => {

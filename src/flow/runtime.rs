@@ -18,6 +18,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::graph::GraphError;
+use super::load::{LoadGauge, load_meter};
 use super::out_port::RingLeft;
 use super::report::{JoinError, LowJitterReport, Report, StageReport, WorkerReport, count_undelivered};
 use super::ring_care::RingMemory;
@@ -87,6 +88,7 @@ struct Desk {
     idle: Idle,
     idle_reason: String,
     pulse: Pulse,
+    load: LoadGauge,
     settled: Mutex<Option<Result<Settled, StartError>>>,
     outcome: Mutex<Option<Outcome>>,
     /// Set after `outcome`.
@@ -316,12 +318,14 @@ impl Running {
 
     fn spawn(&mut self, worker: Worker, pin: PinPolicy, low_jitter: LowJitter) -> io::Result<()> {
         let Worker { name, cpu, mut idle, idle_reason, mut slots } = worker;
+        let (mut meter, load) = load_meter();
         let desk = Arc::new(Desk {
             name: name.clone(),
             stages: slots.iter().map(|slot| slot.name.clone()).collect(),
             idle: idle.strategy(),
             idle_reason,
             pulse: Pulse::new(),
+            load,
             settled: Mutex::new(None),
             outcome: Mutex::new(None),
             finished: AtomicBool::new(false),
@@ -338,7 +342,9 @@ impl Running {
                 if low_jitter.realtime.is_some() { sleep(START_POLL) } else { yield_now() }
             }
             let mut leftovers = Leftovers::new();
-            work(&mut slots, &mut idle, &control, &desk.pulse, &mut leftovers);
+            meter.start();
+            work(&mut slots, &mut idle, &control, &desk.pulse, &mut meter, &mut leftovers);
+            meter.end();
             let stages = slots
                 .into_iter()
                 .map(|slot| StageReport { name: slot.name, end: slot.end.unwrap_or(StageEnd::GivenUp) })
@@ -411,6 +417,11 @@ impl Running {
     /// How many duty cycles each worker has done, by name: one that stands still is stuck in a stage or asleep.
     pub fn cycles(&self) -> Vec<(String, u64)> {
         self.desks.iter().map(|desk| (desk.name.clone(), desk.pulse.cycles())).collect()
+    }
+
+    /// How busy each worker is, by name; to be read from any thread, also after the run.
+    pub fn loads(&self) -> Vec<(String, LoadGauge)> {
+        self.desks.iter().map(|desk| (desk.name.clone(), desk.load.clone())).collect()
     }
 
     /// Waits for the run to end, up to `deadline` from now; then gives it up, which takes at most [`GRACE`] longer.

@@ -14,6 +14,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crossbeam_utils::CachePadded;
 
+use super::load::LoadMeter;
 use super::runtime::{Control, Phase};
 use super::stage::{Cycle, Leftovers, Stage};
 use crate::idle::{Idle, IdleState, Waker};
@@ -237,11 +238,13 @@ pub(super) fn work(
     idle: &mut IdleState,
     control: &Arc<Control>,
     pulse: &Pulse,
+    meter: &mut LoadMeter,
     leftovers: &mut Leftovers,
 ) {
     let mut inputs_ended = false;
     let mut cycles = 0;
     loop {
+        let begun_ns = meter.begin();
         match control.phase() {
             Phase::Running => {}
             Phase::Ending if inputs_ended => {}
@@ -271,7 +274,7 @@ pub(super) fn work(
         if !going {
             return;
         }
-        idle.idle(work);
+        meter.idle(begun_ns, idle, work);
     }
     for slot in slots {
         slot.end(StageEnd::GivenUp, leftovers);

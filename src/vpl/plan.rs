@@ -132,6 +132,8 @@ pub struct EngineSettings {
     pub idle: Option<String>,
     /// `capacity`, for contexts that set none.
     pub capacity: Option<usize>,
+    /// `latency_sample: 1/N`: of so many events the latency of one is measured.
+    pub latency_sample: Option<u32>,
     /// `max_partitions`: keys per stream.
     pub max_partitions: Option<usize>,
     /// `max_distinct`: values that a `.distinct` without a window remembers per stream.

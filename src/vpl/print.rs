@@ -222,6 +222,7 @@ impl Printer {
         match &setting.kind {
             SettingKind::Literal(value) => self.literal(value),
             SettingKind::Name(name) => self.put(name),
+            SettingKind::Ratio(above, below) => self.put(&format!("{above}/{below}")),
             SettingKind::List(items) => {
                 self.within("[", "]", |printer| printer.commas(items, Self::setting));
             }

@@ -108,7 +108,7 @@ fn setting(setting: &mut Setting, to: &mut impl Rewrite) {
     to.span(&mut setting.span);
     match &mut setting.kind {
         SettingKind::Literal(Literal::Str(text)) => to.string(text),
-        SettingKind::Literal(_) => {}
+        SettingKind::Literal(_) | SettingKind::Ratio(..) => {}
         SettingKind::Name(text) => to.name(text, setting.span),
         SettingKind::List(items) => items.iter_mut().for_each(|item| self::setting(item, to)),
     }

@@ -185,6 +185,8 @@ pub enum SettingKind {
     Literal(Literal),
     /// A bare name such as `on_failure`.
     Name(String),
+    /// `1/64`
+    Ratio(i64, i64),
     /// `[a, b]`
     List(Vec<Setting>),
 }

@@ -63,15 +63,15 @@ impl ContextStage {
         for _ in 0..resizing.inbox.capacity() {
             let Ok(command) = resizing.inbox.pop() else { break };
             match command {
-                StageCommand::Lane { receiver, options, beside, taken } => {
+                StageCommand::Lane { end, beside, taken } => {
                     let ended = resizing
                         .added
                         .iter()
                         .find(|&&(by, lane)| by == beside && self.inputs.lane_has_ended(lane));
                     if let Some(&(_, lane)) = ended {
-                        self.inputs.replace_lane(lane, receiver, options);
+                        self.inputs.replace(lane, end);
                     } else {
-                        let lane = self.inputs.add_lane(receiver, options);
+                        let lane = self.inputs.add(end);
                         resizing.added.push((beside, lane));
                         self.streams.add_lane(beside, lane);
                         if let Some(progress) = &mut self.held_back {

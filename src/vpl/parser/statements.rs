@@ -250,6 +250,15 @@ impl Parser<'_> {
                 Some(literal) => SettingKind::Literal(literal),
                 None => SettingKind::Name(self.name_here().text),
             },
+            Kind::Int if self.nth(1) == Kind::Slash && self.nth(2) == Kind::Int => {
+                let above = self.number(false);
+                self.bump();
+                match (above, self.number(false)) {
+                    (Literal::Int(above), Literal::Int(below)) => SettingKind::Ratio(above, below),
+                    // A number that does not fit has been complained of.
+                    (other, _) => SettingKind::Literal(other),
+                }
+            }
             _ => match self.literal()? {
                 Some(literal) => SettingKind::Literal(literal),
                 None => return self.expected("a literal, a name or a list"),

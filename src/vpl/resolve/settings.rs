@@ -8,6 +8,9 @@ use crate::vpl::syntax::{Literal, Name, Setting, SettingKind};
 /// The largest ring that can be asked for, in rows.
 const MAX_CAPACITY: i64 = 1 << 24;
 
+/// The rarest sample of latencies: one event in so many.
+const MAX_SAMPLE: u32 = 1_000_000;
+
 const IDLE: &[&str] = &["auto", "spin", "yield", "backoff", "park"];
 const ORDER: &[&str] = &["arrival", "timestamp", "deterministic"];
 const WHEN_FULL: &[&str] = &["block", "error"];
@@ -30,8 +33,7 @@ const CONTEXT_LATER: &[&str] = &[
     "breaker_probes",
     "stall_after",
 ];
-const ENGINE_LATER: &[&str] =
-    &["checkpoint_dir", "checkpoint_interval", "checkpoint_events", "latency_sample"];
+const ENGINE_LATER: &[&str] = &["checkpoint_dir", "checkpoint_interval", "checkpoint_events"];
 
 type Findings = Vec<Diagnostic>;
 
@@ -55,6 +57,7 @@ pub(super) fn engine(settings: &[(Name, Setting)], findings: &mut Findings) -> E
         "order",
         "idle",
         "capacity",
+        "latency_sample",
         "max_partitions",
         "max_distinct",
         "max_window_rows",
@@ -68,6 +71,7 @@ pub(super) fn engine(settings: &[(Name, Setting)], findings: &mut Findings) -> E
         "order" => result.order = word(key, value, ORDER, findings),
         "idle" => result.idle = word(key, value, IDLE, findings),
         "capacity" => result.capacity = count(key, value, MAX_CAPACITY, findings),
+        "latency_sample" => result.latency_sample = sample(value, findings),
         "max_partitions" => result.max_partitions = count(key, value, i64::MAX, findings),
         "max_distinct" => result.max_distinct = count(key, value, i64::MAX, findings),
         "max_window_rows" => result.max_window_rows = count(key, value, i64::MAX, findings),
@@ -114,7 +118,7 @@ fn each(
 fn word(key: &str, value: &Setting, allowed: &[&str], findings: &mut Findings) -> Option<String> {
     let text = match &value.kind {
         SettingKind::Name(text) | SettingKind::Literal(Literal::Str(text)) => text.as_str(),
-        SettingKind::Literal(_) | SettingKind::List(_) => "",
+        SettingKind::Literal(_) | SettingKind::Ratio(..) | SettingKind::List(_) => "",
     };
     if allowed.contains(&text) {
         return Some(text.to_owned());
@@ -127,6 +131,24 @@ fn word(key: &str, value: &Setting, allowed: &[&str], findings: &mut Findings) -
     };
     findings.push(Diagnostic::error(value.span, message).help(format!("one of: {}", allowed.join(", "))));
     None
+}
+
+/// `1/N`, or the same as a text.
+fn sample(value: &Setting, findings: &mut Findings) -> Option<u32> {
+    let below = match &value.kind {
+        SettingKind::Ratio(1, below) => u32::try_from(*below).ok(),
+        SettingKind::Literal(Literal::Str(text)) => text
+            .split_once('/')
+            .filter(|(one, _)| one.trim() == "1")
+            .and_then(|(_, below)| below.trim().parse().ok()),
+        _ => None,
+    };
+    let sample = below.filter(|below| (1..=MAX_SAMPLE).contains(below));
+    if sample.is_none() {
+        let message = format!("`latency_sample` takes 1/N, with N from 1 to {MAX_SAMPLE}");
+        findings.push(Diagnostic::error(value.span, message));
+    }
+    sample
 }
 
 fn count(key: &str, value: &Setting, max: i64, findings: &mut Findings) -> Option<usize> {
