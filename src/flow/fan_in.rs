@@ -315,7 +315,7 @@ impl<T: Ordered> FanIn<T> {
             }
         }
         drained.ended = self.has_ended();
-        if drained.is_idle() && self.is_gauged {
+        if self.is_gauged && (drained.is_idle() || drained.ended) {
             self.rest();
         }
         drained

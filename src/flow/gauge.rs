@@ -166,6 +166,12 @@ impl LaneGauge {
     }
 }
 
+impl Drop for LaneGauge {
+    fn drop(&mut self) {
+        self.rest();
+    }
+}
+
 impl StampReceiver {
     #[inline]
     fn took(&mut self, taken: u64) {
