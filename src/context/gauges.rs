@@ -1,5 +1,5 @@
-//! What the streams of a stage tell of themselves while they run: their counts, stored every now and then into words that
-//! only a reader loads.
+//! What the streams of a stage tell of themselves while they run: their counts, stored every now and then into words
+//! that only a reader loads.
 
 use crossbeam_utils::CachePadded;
 

@@ -110,8 +110,8 @@ fn time_of(stamp: u32, told_ns: u64) -> u64 {
 }
 
 impl Sampler {
-    /// Stamps an event that comes in, if it is one of those that are measured. `last_seq` is the number of the event before
-    /// it, or 0 where that is not known.
+    /// Stamps an event that comes in, if it is one of those that are measured. `last_seq` is the number of the event
+    /// before it, or 0 where that is not known.
     #[inline]
     pub(super) fn stamp(&mut self, row: &mut Row, last_seq: u64) {
         self.countdown -= 1;

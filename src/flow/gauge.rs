@@ -1,10 +1,10 @@
-//! What a ring tells of itself while it is in use: how full it is, how full it has been, what pends in front of it, and how
-//! long it takes from being published at one end to being taken at the other.
+//! What a ring tells of itself while it is in use: how full it is, how full it has been, what pends in front of it, and
+//! how long it takes from being published at one end to being taken at the other.
 //!
-//! Each end keeps its own numbers and stores them, every now and then, into words that only a reader loads; nothing on the
-//! way of an item is touched by anybody but the two ends. A hop is measured with a *stamp*: after every so many items
-//! the sending end puts the number of the last one published and the time of it into a small ring of its own beside the
-//! real one; the taking end, which counts too, finds it when it has taken that item.
+//! Each end keeps its own numbers and stores them, every now and then, into words that only a reader loads; nothing
+//! on the way of an item is touched by anybody but the two ends. A hop is measured with a *stamp*: after every so
+//! many items the sending end puts the number of the last one published and the time of it into a small ring of its
+//! own beside the real one; the taking end, which counts too, finds it when it has taken that item.
 
 use std::fmt;
 use std::time::Instant;

@@ -1,8 +1,8 @@
 //! How busy a worker is, without asking the clock in every duty cycle: one cycle in 64 is timed, and every sleep.
 //!
-//! Of the time awake, the share that was work is estimated from the cycles that were timed: each kind of cycle is met in
-//! proportion to how often it comes, and counts with the time that it took. Sleeps are rare and long, so they are all
-//! timed.
+//! Of the time awake, the share that was work is estimated from the cycles that were timed: each kind of cycle is met
+//! in proportion to how often it comes, and counts with the time that it took. Sleeps are rare and long, so they are
+//! all timed.
 
 use std::fmt;
 use std::time::Instant;
@@ -157,7 +157,7 @@ impl LoadMeter {
             self.words.asleep_since.store(before_ns, Ordering::Relaxed);
             idle.idle(work_done);
             self.slept_ns += self.now_ns() - before_ns;
-            // Relaxed: see `start`. A reader between the two sees the sleep twice or not at all; the next look is right.
+            // Relaxed: see `start`. A reader between the two misses the sleep; its next look is right.
             self.words.asleep_since.store(0, Ordering::Relaxed);
             self.words.slept.store(self.slept_ns, Ordering::Relaxed);
         } else {

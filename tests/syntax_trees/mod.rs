@@ -232,6 +232,7 @@ fn setting() -> impl Strategy<Value = Setting> {
         literal().prop_map(SettingKind::Literal),
         (-i64::MAX..0).prop_map(|value| SettingKind::Literal(Literal::Duration(value))),
         plain_text().prop_map(SettingKind::Name),
+        (0..=i64::MAX, 0..=i64::MAX).prop_map(|(above, below)| SettingKind::Ratio(above, below)),
     ]
     .prop_map(at);
     leaf.prop_recursive(2, 6, 3, move |inner| vec(inner, 0..3).prop_map(SettingKind::List).prop_map(at))
