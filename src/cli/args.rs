@@ -103,6 +103,9 @@ pub(super) struct RunArgs {
     /// How fast events are fed: as fast as possible, or at the distances of their times
     #[arg(long, value_name = "PACE", default_value = "max")]
     pub(super) pace: Pace,
+    /// Measure the latency of one event in so many, for --stats; 0: of none
+    #[arg(long, value_name = "EVENTS")]
+    pub(super) latency_sample: Option<u32>,
     /// Print a summary to standard error at the end
     #[arg(long)]
     pub(super) stats: bool,

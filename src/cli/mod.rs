@@ -11,6 +11,7 @@ mod doctor;
 mod exit;
 mod files;
 mod follow;
+mod gauges;
 mod low_jitter;
 mod machine;
 mod messages;

@@ -71,6 +71,9 @@ pub(super) fn run(typed: &RunArgs) -> Exit {
     if let Some(idle) = typed.idle {
         builder = builder.idle(idle);
     }
+    if let Some(every) = typed.latency_sample {
+        builder = builder.latency_sample(every);
+    }
     if settings.live {
         builder = builder.live(SystemClock::new());
     }
@@ -247,7 +250,8 @@ impl<'a> Run<'a> {
             }
             Err(error) => failed(&error),
         }
-        let mut summary = Summary::new(engine.stats(), letters.bad_lines(), started.elapsed());
+        let metrics = engine.metrics_reader().read();
+        let mut summary = Summary::new(engine.stats(), metrics, letters.bad_lines(), started.elapsed());
         if settings.stats || settings.stats_json.is_some() {
             summary.examine_cpus();
         }

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 use varpin::cores::CpuSet;
-use varpin::engine::Stats;
+use varpin::engine::{Metrics, Stats};
 
 use super::dead_letters::DeadLetters;
 use super::doctor::{self, Finding};
+use super::gauges;
 use super::low_jitter;
 use super::messages;
 
@@ -22,15 +23,17 @@ pub(super) struct Summary {
     /// From the first line to the last result.
     seconds: f64,
     events_per_second: f64,
+    /// What the engine told of itself at the end: threads, rings, latencies.
+    metrics: Metrics,
     /// What is severe about the CPUs that threads were pinned to, as `varpin doctor` finds it.
     severe: Vec<Finding>,
 }
 
 impl Summary {
-    pub(super) fn new(stats: Stats, bad_lines: u64, took: Duration) -> Self {
+    pub(super) fn new(stats: Stats, metrics: Metrics, bad_lines: u64, took: Duration) -> Self {
         let seconds = took.as_secs_f64();
         let events_per_second = if seconds > 0.0 { stats.events as f64 / seconds } else { 0.0 };
-        Self { stats, bad_lines, seconds, events_per_second, severe: Vec::new() }
+        Self { stats, bad_lines, seconds, events_per_second, metrics, severe: Vec::new() }
     }
 
     /// The CPUs that threads were pinned to.
@@ -98,17 +101,22 @@ impl Summary {
         if stats.contexts.is_empty() {
             out.push_str("\nno contexts: everything ran on one thread\n");
         } else {
-            let mut contexts = vec![["context", "cpu", "idle"].map(str::to_owned)];
+            let mut contexts = vec![["context", "cpu", "busy", "asleep", "idle"].map(str::to_owned)];
             contexts.extend(stats.contexts.iter().map(|context| {
                 let cpu = context.cpu.map_or_else(|| "any".to_owned(), |cpu| cpu.to_string());
-                [context.context.clone(), cpu, context.idle.clone()]
+                let worker = self.metrics.workers.iter().find(|worker| worker.worker == context.context);
+                let share = |share: Option<f64>| share.map_or_else(String::new, gauges::percent);
+                let busy = share(worker.map(|worker| worker.busy_share));
+                let asleep = share(worker.map(|worker| worker.asleep_share));
+                [context.context.clone(), cpu, busy, asleep, context.idle.clone()]
             }));
-            table(&mut out, &contexts, 3);
+            table(&mut out, &contexts, 5);
         }
         for sink in &stats.sinks {
             let (rows, bytes) = (grouped(sink.rows), grouped(sink.bytes));
             let _ = writeln!(out, "written to {}: {rows} rows, {bytes} bytes", sink.sink);
         }
+        out.push_str(&gauges::text(&self.metrics));
         let tuned = low_jitter::told(&stats.low_jitter, &stats.contexts);
         if !tuned.is_empty() {
             out.push('\n');
@@ -128,7 +136,7 @@ impl Summary {
 }
 
 /// Rows below each other; the first `texts` columns to the left, the others to the right.
-fn table<const COLUMNS: usize>(out: &mut String, rows: &[[String; COLUMNS]], texts: usize) {
+pub(super) fn table<const COLUMNS: usize>(out: &mut String, rows: &[[String; COLUMNS]], texts: usize) {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     out.push('\n');
     for row in rows {
@@ -147,7 +155,7 @@ fn table<const COLUMNS: usize>(out: &mut String, rows: &[[String; COLUMNS]], tex
 }
 
 /// Digits in groups of three.
-fn grouped(number: u64) -> String {
+pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();
     for (at, digit) in digits.chars().enumerate() {

@@ -98,6 +98,16 @@ pub(super) struct PipelineArgs {
     /// Bytes of an event's fields, 16 each: 16 to 128
     #[arg(long, value_name = "BYTES", default_value_t = 64)]
     pub(super) payload: usize,
+    #[command(flatten)]
+    pub(super) engine: EngineArgs,
+}
+
+/// What measurements of engines have in common.
+#[derive(Debug, Args)]
+pub(super) struct EngineArgs {
+    /// The engine's own measuring, hop by hop: of so many events one; 0: off
+    #[arg(long, value_name = "EVENTS", default_value_t = 64)]
+    pub(super) latency_sample: u32,
 }
 
 #[derive(Debug, Args)]
@@ -109,6 +119,8 @@ pub(super) struct ProgramArgs {
     /// The type of the events of a CSV file, which does not say it
     #[arg(long, value_name = "TYPE")]
     pub(super) event_type: Option<String>,
+    #[command(flatten)]
+    pub(super) engine: EngineArgs,
     #[command(flatten)]
     pub(super) common: CommonArgs,
 }

@@ -6,8 +6,9 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use varpin::metrics::Curve;
 
+use crate::cli::gauges::time;
+
 use super::report::{OverTime, Report};
-use super::table::time;
 
 const WIDTH: u32 = 960;
 const HEIGHT: u32 = 520;

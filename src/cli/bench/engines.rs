@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use varpin::context::FLUSH_SEQ;
 use varpin::cores::{PinOutcome, PinPolicy, pin_current};
-use varpin::engine::{Engine, Program, Record};
+use varpin::engine::{Engine, Program, Record, RingMetrics};
 use varpin::flow::MergeOrder;
 use varpin::idle::Idle;
 use varpin::metrics::{Latencies, Schedule, Timeline};
@@ -57,6 +57,9 @@ pub(super) fn measure(settings: &Settings, program: &Program, rate: Rate) -> Res
     let mut builder = Engine::builder(program).pin(settings.common.pin).publish_every(PUBLISH_EVERY);
     if let Some(capacity) = settings.common.capacity {
         builder = builder.capacity(NonZeroUsize::get(capacity));
+    }
+    if let Some(every) = settings.latency_sample {
+        builder = builder.latency_sample(every);
     }
     if settings.common.idle != Idle::Auto {
         builder = builder.idle(settings.common.idle);
@@ -114,13 +117,19 @@ pub(super) fn measure(settings: &Settings, program: &Program, rate: Rate) -> Res
         },
         late_sends: open.then_some(fed.late),
         timeline: taker.timeline,
-        hops: Vec::new(),
+        hops: engine.metrics().rings.into_iter().filter_map(hop).collect(),
         threads: std::iter::once(("feeder".to_owned(), feeder))
             .chain(contexts.iter().map(|context| (context.context.clone(), context.cpu)))
             .collect(),
         idle: idle.map(|(idle, reason)| (idle.to_owned(), reason.to_owned())),
         warnings,
     })
+}
+
+/// How long events were on their way over a ring, as far as the engine has measured it. The warm-up is part of it.
+fn hop(ring: RingMetrics) -> Option<(String, Latencies)> {
+    let latencies = ring.hop?.latencies;
+    (latencies.samples() > 0).then_some((ring.ring, latencies))
 }
 
 /// What was fed in the measured time.

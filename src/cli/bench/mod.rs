@@ -155,6 +155,7 @@ fn described(settings: &Settings) -> report::Settings {
         payload_bytes,
         batch,
         contexts,
+        latency_sample: settings.latency_sample,
         stall_ns: common.stall.map(|stall| stall.as_nanos() as u64),
     }
 }

@@ -53,6 +53,8 @@ pub(super) struct Settings {
     pub(super) payload_bytes: Option<usize>,
     pub(super) batch: Option<usize>,
     pub(super) contexts: Option<usize>,
+    /// Of so many events the engine has measured one, hop by hop; null where there is no engine.
+    pub(super) latency_sample: Option<u32>,
     /// The drill, if there was one.
     pub(super) stall_ns: Option<u64>,
 }

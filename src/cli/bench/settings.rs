@@ -24,6 +24,8 @@ pub(super) struct Settings {
     /// How receivers wait; `auto` is resolved for rings, and left to the engine elsewhere.
     pub(super) idle: Idle,
     pub(super) idle_reason: String,
+    /// Of so many events the engine measures one, hop by hop; none where there is no engine.
+    pub(super) latency_sample: Option<u32>,
     pub(super) warnings: Vec<String>,
 }
 
@@ -62,11 +64,11 @@ const MOST_CONTEXTS: usize = 64;
 impl Settings {
     /// What `typed` means, or why it means nothing. Drawing is no measurement.
     pub(super) fn new(typed: What) -> Result<Self, String> {
-        let (kind, common) = match typed {
-            What::Hop(args) => (Kind::Hop { payload: args.payload }, args.common),
+        let (kind, common, latency_sample) = match typed {
+            What::Hop(args) => (Kind::Hop { payload: args.payload }, args.common, None),
             What::Throughput(args) => {
                 let kind = Kind::Throughput { payload: args.ring.payload, batch: args.batch.get() };
-                (kind, args.ring.common)
+                (kind, args.ring.common, None)
             }
             What::Pipeline(args) => {
                 if !(1..=MOST_CONTEXTS).contains(&args.contexts) {
@@ -75,11 +77,13 @@ impl Settings {
                 if !args.payload.is_multiple_of(16) || !(16..=128).contains(&args.payload) {
                     return Err("an event of a pipeline has 16 to 128 bytes of fields, 16 each".to_owned());
                 }
-                (Kind::Pipeline { contexts: args.contexts, payload: args.payload }, args.common)
+                let kind = Kind::Pipeline { contexts: args.contexts, payload: args.payload };
+                (kind, args.common, Some(args.engine.latency_sample))
             }
             What::Program(args) => {
                 let (program, events, event_type) = (args.program, args.events, args.event_type);
-                (Kind::Program { program, events, event_type }, args.common)
+                let kind = Kind::Program { program, events, event_type };
+                (kind, args.common, Some(args.engine.latency_sample))
             }
             What::Plot(_) => return Err("drawing measures nothing".to_owned()),
         };
@@ -98,6 +102,7 @@ impl Settings {
             allowed,
             idle: common.idle,
             idle_reason: "asked for".to_owned(),
+            latency_sample,
             warnings: Vec::new(),
             common,
         };

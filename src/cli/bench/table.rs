@@ -4,6 +4,8 @@ use std::fmt::Write;
 
 use varpin::metrics::PERCENTILES;
 
+use crate::cli::gauges::time;
+
 use super::report::{Report, Run, Series, grouped, name_of};
 
 /// The whole report.
@@ -124,42 +126,5 @@ fn align(out: &mut String, rows: &[Vec<String>]) {
         }
         out.push_str(line.trim_end());
         out.push('\n');
-    }
-}
-
-/// Nanoseconds with three digits that count, and a unit.
-pub(super) fn time(ns: u64) -> String {
-    let (value, unit) = match ns {
-        0..1_000 => return format!("{ns} ns"),
-        1_000..1_000_000 => (ns as f64 / 1e3, "us"),
-        1_000_000..1_000_000_000 => (ns as f64 / 1e6, "ms"),
-        _ => (ns as f64 / 1e9, "s"),
-    };
-    let digits = match value {
-        100.0.. => 0,
-        10.0.. => 1,
-        _ => 2,
-    };
-    format!("{value:.digits$} {unit}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::time;
-
-    #[test]
-    fn times_have_three_digits() {
-        let cases = [
-            (0, "0 ns"),
-            (999, "999 ns"),
-            (1_234, "1.23 us"),
-            (45_678, "45.7 us"),
-            (123_456, "123 us"),
-            (10_000_000, "10.0 ms"),
-            (1_500_000_000, "1.50 s"),
-        ];
-        for (ns, text) in cases {
-            assert_eq!(time(ns), text);
-        }
     }
 }
