@@ -8,6 +8,8 @@
 //! 3. After the sender is dropped the receiver still gets every item, and only then [`PopError::Closed`].
 //! 4. After the receiver is dropped the sender learns it and gets its item back; what was undelivered is counted.
 //! 5. A peer that sleeps on a ring is woken by what it waits for (see [`Parker`](crate::idle::Parker)).
+//! 6. Whatever is to happen when a ring is full ([`WhenFull`]): every item is taken, dropped and counted, or left and counted;
+//!    and after an overload under [`WhenFull::DropOldest`] the newest items survive, as many as there are slots, in order.
 //!
 //! An end of a ring is in one of three states, seen from the other end: *there*; *gone*, noticed through rtrb's flag,
 //! which is set after everything that the end did to the ring; and *gone second*: the later of the two to leave
@@ -28,6 +30,7 @@
 
 mod errors;
 mod memory;
+mod rest;
 mod staged;
 mod when_full;
 
@@ -41,6 +44,7 @@ use crate::sync::{Arc, AtomicU8, AtomicUsize, Ordering};
 
 pub use errors::{PopError, PushError, WriteError};
 pub use staged::StagedSender;
+use when_full::Drops;
 pub use when_full::{UnknownWhenFull, WhenFull};
 
 /// Makes a ring of exactly `capacity` slots.
@@ -49,14 +53,27 @@ pub use when_full::{UnknownWhenFull, WhenFull};
 ///
 /// When `capacity` is zero, or so large that the slots can't be allocated.
 pub fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
+    with_policy(capacity, WhenFull::Block)
+}
+
+/// Makes a ring of exactly `capacity` slots, both ends of which know what is to happen when it is full: for users such as
+/// [`OutPort`](crate::flow::OutPort) and [`FanIn`](crate::flow::FanIn), which act on it. The ring itself hands back
+/// what doesn't fit, whatever the policy.
+///
+/// # Panics
+///
+/// When `capacity` is zero, or so large that the slots can't be allocated.
+pub fn with_policy<T>(capacity: usize, when_full: WhenFull) -> (Sender<T>, Receiver<T>) {
     assert!(capacity > 0, "a ring needs at least one slot");
     let (producer, consumer) = rtrb::RingBuffer::new(capacity);
+    let (leaves, goes_on) = rest::slot(when_full);
     let tally = Tally(Arc::new(Departures {
         left: AtomicU8::new(0),
         undelivered: AtomicUsize::new(Departures::UNKNOWN),
+        drops: Drops::none(),
     }));
-    let sender = Sender { producer, tally: tally.clone(), peer: Peer(None) };
-    let receiver = Receiver { consumer, tally, peer: Peer(None) };
+    let sender = Sender { producer, when_full, rest: leaves, tally: tally.clone(), peer: Peer(None) };
+    let receiver = Receiver { consumer, when_full, rest: goes_on, tally, peer: Peer(None) };
     (sender, receiver)
 }
 
@@ -66,6 +83,8 @@ struct Departures {
     left: AtomicU8,
     /// Items that nobody will take any more; [`Self::UNKNOWN`] until both ends are gone.
     undelivered: AtomicUsize,
+    /// What a policy dropped.
+    drops: Drops,
 }
 
 impl Departures {
@@ -149,6 +168,8 @@ impl Drop for WakeAfter<'_> {
 /// The writing end of a ring.
 pub struct Sender<T> {
     producer: rtrb::Producer<T>,
+    when_full: WhenFull,
+    rest: rest::Leaves<T>,
     tally: Tally,
     peer: Peer,
 }
@@ -219,6 +240,11 @@ impl<T> Sender<T> {
         }
         self.peer.wake();
         Ok(pushed.len())
+    }
+
+    /// What is to happen when the ring is full.
+    pub fn policy(&self) -> WhenFull {
+        self.when_full
     }
 
     /// How many slots are free now; more may become free at any time.
@@ -370,6 +396,8 @@ impl<T> Drop for WriteChunk<'_, T> {
 /// The reading end of a ring.
 pub struct Receiver<T> {
     consumer: rtrb::Consumer<T>,
+    when_full: WhenFull,
+    rest: rest::GoesOn<T>,
     tally: Tally,
     peer: Peer,
 }
@@ -382,7 +410,10 @@ impl<T> Receiver<T> {
             Ok(item) => item,
             Err(rtrb::PopError::Empty) => {
                 self.look_again()?;
-                self.consumer.pop().map_err(|rtrb::PopError::Empty| PopError::Closed)?
+                match self.consumer.pop().map_err(|rtrb::PopError::Empty| PopError::Closed) {
+                    Err(PopError::Closed) if self.go_on() => return self.pop(),
+                    popped_or_closed => popped_or_closed?,
+                }
             }
         };
         self.peer.wake();
@@ -391,9 +422,12 @@ impl<T> Receiver<T> {
 
     /// Looks at the next item without taking it.
     #[inline]
-    pub fn peek(&self) -> Result<&T, PopError> {
+    pub fn peek(&mut self) -> Result<&T, PopError> {
         if self.consumer.is_empty() {
             self.look_again()?;
+            if self.consumer.is_empty() {
+                self.go_on();
+            }
         }
         self.consumer.peek().map_err(|rtrb::PeekError::Empty| PopError::Closed)
     }
@@ -428,12 +462,20 @@ impl<T> Receiver<T> {
         if filled == 0 {
             self.look_again()?;
             filled = filled_slots(&mut self.consumer, max);
+            if filled == 0 && self.go_on() {
+                filled = filled_slots(&mut self.consumer, max);
+            }
         }
         // Only this end takes items, so those just seen are still there.
         match self.consumer.read_chunk(filled) {
             Ok(items) if filled > 0 => Ok(ReadChunk { items, peer: &self.peer }),
             _ => Err(PopError::Closed),
         }
+    }
+
+    /// What is to happen when the ring is full.
+    pub fn policy(&self) -> WhenFull {
+        self.when_full
     }
 
     /// How many items are there now; more may come at any time.

@@ -231,7 +231,9 @@ fn threads_of_the_embedder_tell_the_time_by_flushing() {
             ends[0].flush();
             let line = loop {
                 clock.advance(SECOND_NS);
-                ends.iter_mut().for_each(varpin::engine::Input::flush);
+                for end in &mut ends {
+                    end.flush();
+                }
                 if let Some(result) = output.poll() {
                     break result.to_json();
                 }

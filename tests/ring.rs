@@ -149,7 +149,10 @@ fn policies_have_names_and_unknown_ones_are_refused_by_name() {
         assert_eq!(policy.to_string().parse(), Ok(policy));
     }
     let message = "drop_tail".parse::<WhenFull>().unwrap_err().to_string();
-    assert_eq!(message, "`drop_tail` is no policy for full rings; known are block, error");
+    assert_eq!(
+        message,
+        "`drop_tail` is no policy for full rings; known are block, drop_newest, drop_oldest, error"
+    );
 }
 
 /// The same million items through every combination of tiny rings and ways to wait, also with more threads than CPUs.

@@ -8,6 +8,7 @@ mod fifo;
 mod hang_up;
 mod space;
 mod wake;
+mod when_full;
 
 pub struct Model {
     pub name: &'static str,
@@ -54,4 +55,12 @@ models! {
     5 wake::sleeping_sender_sees_the_receiver_leave;
     5 wake::both_sleep 3;
     5 wake::two_senders_wake_one_sleeper 2;
+    6 when_full::block_keeps_everything;
+    6 when_full::drop_newest_counts_what_it_drops;
+    6 when_full::error_fails_at_once_and_counts_the_rest;
+    6 when_full::drop_oldest_keeps_the_newest_capacity_1;
+    6 when_full::drop_oldest_keeps_the_newest_capacity_2;
+    6 when_full::what_is_to_be_skipped_is_known_with_what_comes_after;
+    6 when_full::what_a_sender_leaves_comes_last_and_is_not_missed;
+    6 when_full::what_nobody_takes_is_counted_once 3;
 }

@@ -116,6 +116,9 @@ impl Summary {
             let (rows, bytes) = (grouped(sink.rows), grouped(sink.bytes));
             let _ = writeln!(out, "written to {}: {rows} rows, {bytes} bytes", sink.sink);
         }
+        for (ring, rows) in &stats.dropped {
+            let _ = writeln!(out, "dropped on {ring}: {}", grouped(*rows));
+        }
         out.push_str(&gauges::text(&self.metrics));
         let tuned = low_jitter::told(&stats.low_jitter, &stats.contexts);
         if !tuned.is_empty() {

@@ -68,6 +68,11 @@ impl Ordered for Row {
     fn progress(seq: u64) -> Self {
         Row::progress(seq)
     }
+
+    #[inline]
+    fn is_item(&self) -> bool {
+        self.signal() == Signal::Event
+    }
 }
 
 impl CloneInto for Row {

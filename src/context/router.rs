@@ -2,6 +2,7 @@
 
 use crate::event::Row;
 use crate::flow::{OutPort, PendingFull, RingLeft};
+use crate::ring::WhenFull;
 
 use super::live::LiveClock;
 use super::ticker::Ticker;
@@ -14,8 +15,10 @@ pub struct Router {
     ticker: Ticker,
     /// In a live engine.
     live: Option<LiveClock>,
-    /// Some port must not let anything pend.
+    /// Some port's policy is `error`.
     can_overrun: bool,
+    /// Some port's policy is to drop something.
+    can_drop: bool,
     last_seq: u64,
     events: u64,
 }
@@ -25,8 +28,9 @@ impl Router {
     /// its rows go.
     pub fn new(ports: Vec<OutPort<Row>>, routes: Vec<Vec<usize>>, ticker: Ticker) -> Self {
         let routes = routes.into_iter().map(Into::into).collect();
-        let can_overrun = ports.iter().any(|port| !port.can_pend());
-        Self { ports, routes, ticker, live: None, can_overrun, last_seq: 0, events: 0 }
+        let can_overrun = ports.iter().any(|port| port.policy() == WhenFull::Error);
+        let can_drop = ports.iter().any(|port| port.policy().drops());
+        Self { ports, routes, ticker, live: None, can_overrun, can_drop, last_seq: 0, events: 0 }
     }
 
     /// Lets the clock move time, and not the events.
@@ -36,25 +40,31 @@ impl Router {
         self
     }
 
-    /// Whether `row` has to go through a port that is full and must not let anything pend: sent all the same, it would
-    /// be lost there.
+    /// Whether `row` has to go through a port that is full and whose policy is `error`: sent all the same, it would be
+    /// lost there.
     #[inline]
     pub fn would_overrun(&mut self, row: &Row) -> bool {
-        self.can_overrun && self.is_overrun(row)
+        self.can_overrun && self.finds_no_room(row, |policy| policy == WhenFull::Error)
     }
 
-    fn is_overrun(&mut self, row: &Row) -> bool {
-        let overrun = |router: &mut Self| {
+    /// Whether something would be dropped for `row` now.
+    #[inline]
+    pub fn would_drop(&mut self, row: &Row) -> bool {
+        self.can_drop && self.finds_no_room(row, WhenFull::drops)
+    }
+
+    fn finds_no_room(&mut self, row: &Row, is_asked: impl Fn(WhenFull) -> bool) -> bool {
+        let is_full = |router: &mut Self| {
             let route = router.routes.get(row.type_id() as usize).map_or(&[][..], |route| route);
-            route.iter().any(|&port| !router.ports[port].can_pend() && !router.ports[port].has_room())
+            route.iter().any(|&port| is_asked(router.ports[port].policy()) && !router.ports[port].has_room())
         };
-        if !overrun(self) {
+        if !is_full(self) {
             return false;
         }
         // What was pushed and not published takes room, too, and nobody could make any. The error is of no use here:
-        // ports that can pend have room for this, and in front of the others nothing pends.
+        // what pends has its place already.
         let _: Result<usize, PendingFull> = self.flush();
-        overrun(self)
+        is_full(self)
     }
 
     /// Sends the ticks that are due before an event, as far as there is room. True when there are no more: the
@@ -118,8 +128,9 @@ impl Router {
     /// Tells every stage that it is `now_ns`, behind what timers have to say up to then. False where there is no
     /// room for it now.
     fn send_clock(&mut self, now_ns: i64) -> bool {
-        // Where nothing may pend, a tick waits for room: being told the time is no overload.
-        let has_room = |port: &mut OutPort<Row>| port.can_pend() || port.has_room();
+        // Where a full ring is an error, a tick waits for room: being told the time is no overload. Where rows are
+        // dropped, the next tick tells as much as one that finds no room.
+        let has_room = |port: &mut OutPort<Row>| port.policy() != WhenFull::Error || port.has_room();
         if self.can_overrun && !self.ports.iter_mut().all(has_room) {
             return false;
         }
@@ -172,6 +183,17 @@ impl Router {
     #[inline]
     pub fn is_blocked(&self) -> bool {
         self.ports.iter().any(OutPort::is_blocked)
+    }
+
+    /// Whether nothing pends: all that was sent is on the rings, or was dropped.
+    #[inline]
+    pub fn is_settled(&self) -> bool {
+        self.ports.iter().all(OutPort::is_settled)
+    }
+
+    /// Whether everybody who has to know how far the input has come has been told.
+    pub fn has_told(&self) -> bool {
+        self.ports.iter().all(OutPort::has_told)
     }
 
     /// Whether nobody takes anything any more.

@@ -143,20 +143,17 @@ impl ContextStage {
             let unordered: Vec<bool> = (0..lanes).map(unordered).collect();
             streams.hold_back(&unordered);
         }
+        let results = parts.outputs.len().saturating_sub(1);
+        let ports = Ports::from(parts.outputs);
         Self {
+            batch_limit: ports.batch_limit(parts.batch_limit),
             held_back: holds_back.then(|| vec![0; lanes]),
             row_by_row: !deterministic || parts.single_rows || streams.is_worker(),
             name: parts.name,
             streams,
             inputs: parts.inputs,
             outside: parts.outside,
-            rings: Rings {
-                results: parts.outputs.len().saturating_sub(1),
-                ports: parts.outputs.into(),
-                failures: parts.failures,
-                fatal: None,
-            },
-            batch_limit: parts.batch_limit,
+            rings: Rings { results, ports, failures: parts.failures, fatal: None },
             ends: Vec::new(),
             round: 0,
             clock_ns: None,

@@ -12,7 +12,7 @@ use crate::flow::{
     self, FanIn, LaneOptions, MergeOrder, OutPort, OutsideEnds, RingCare, RingEnd, RingMemory, Stage, Worker,
 };
 use crate::idle::{AutoCase, Idle, Waker, choose_auto};
-use crate::ring::{self, Receiver, Sender};
+use crate::ring::{self, Receiver, Sender, Tally, WhenFull};
 use crate::sync::Arc;
 use crate::vpl::plan::Plan;
 
@@ -87,7 +87,7 @@ pub(super) fn build(builder: &Builder) -> Result<Engine, BuildError> {
         .with_ring_memory(assembly.rings);
     let tuned = tuning::with_threads(builder, &running);
     builder.registry.set_workers(running.loads());
-    let threaded = Threaded::new(running, assembly.inputs, assembly.output, assembly.stats);
+    let threaded = Threaded::new(running, assembly.inputs, assembly.output, assembly.stats, assembly.drops);
     let mode = Mode::Threads(Box::new(threaded));
     let engine = Engine::new(builder, layouts, mode, assembly.dead_letters, logs, warnings);
     Ok(engine.tuned(tuned).with_connectors(outcome).elastic(Elastic::new(builder, assembly.links)))
@@ -173,6 +173,8 @@ pub(super) struct Assembly {
     pub(super) inputs: Vec<Input>,
     pub(super) output: Output,
     pub(super) stats: Vec<StageStats>,
+    /// The rings on which something may be dropped.
+    pub(super) drops: Vec<(String, Tally)>,
     pub(super) dead_letters: Vec<Receiver<DeadLetter>>,
     pub(super) outside: OutsideEnds,
     /// The memory of the rings.
@@ -198,10 +200,14 @@ impl Assembly {
         let mut inputs: Vec<FanIn<Row>> = mergings.iter().map(|merging| FanIn::new(merging.order)).collect();
         let mut outputs: Vec<Vec<OutPort<Row>>> = (0..count).map(|_| Vec::new()).collect();
         let mut entry: Vec<OutPort<Row>> = Vec::new();
+        let mut drops = Vec::new();
         let mut routes: Vec<Vec<usize>> = vec![Vec::new(); builder.plan.names.len()];
         for edge in &topology.edges {
             let (port, end) = ring_of(builder, &care, topology, edge, &waker, &mergings);
             inputs[edge.to].add(end);
+            if port.policy().drops() {
+                drops.push((port.name().to_owned(), port.tally()));
+            }
             match edge.from {
                 From::Stage(from) => outputs[from].push(port),
                 From::Input => {
@@ -252,6 +258,7 @@ impl Assembly {
             inputs: inputs_of_engine,
             output,
             stats,
+            drops,
             dead_letters,
             outside,
             rings: care.memory(),
@@ -371,7 +378,10 @@ pub(super) fn ring_of(
 ) -> (OutPort<Row>, RingEnd<Row>) {
     let is_unordered = matches!(edge.from, From::Stage(from) if mergings[from].is_unordered);
     let to = &topology.stages[edge.to];
-    let (mut sender, mut receiver) = ring::bounded(builder.effective_capacity(to.context));
+    // Within a context there is nobody to be protected from.
+    let is_own = matches!(edge.from, From::Stage(from) if topology.stages[from].context == to.context);
+    let when_full = if is_own { WhenFull::Block } else { builder.when_full(to.context) };
+    let (mut sender, mut receiver) = ring::with_policy(builder.effective_capacity(to.context), when_full);
     care.tend(&mut sender);
     sender.set_waker(waker(From::Stage(edge.to)));
     receiver.set_waker(waker(edge.from));
@@ -389,11 +399,6 @@ pub(super) fn ring_of(
     }
     if mergings[edge.to].needs_progress {
         port = port.announces_progress();
-    }
-    // What a context does when it is full concerns those who send to it from elsewhere.
-    let is_inside = matches!(edge.from, From::Stage(from) if topology.stages[from].context == to.context);
-    if builder.fails_when_full(to.context) && !is_inside {
-        port = port.pending_limit(0);
     }
     let options = LaneOptions { one_per_seq: edge.one_per_seq, lowest_rank: edge.lowest_rank, is_unordered };
     builder.registry.ring(port, receiver, options)

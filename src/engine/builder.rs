@@ -11,6 +11,7 @@ use crate::cores::{LowJitter, PinPolicy};
 use crate::flow::MergeOrder;
 use crate::idle::Idle;
 use crate::operators::Limits;
+use crate::ring::WhenFull;
 use crate::vpl::plan::Plan;
 
 use super::build;
@@ -379,8 +380,9 @@ impl Builder {
         self.idle.or(own).or_else(|| parse(&self.plan.engine.idle)).unwrap_or(Idle::Auto)
     }
 
-    /// Whether a context's rings must never hold the sender up.
-    pub(super) fn fails_when_full(&self, context: usize) -> bool {
-        self.plan.contexts[context].settings.when_full.as_deref() == Some("error")
+    /// What becomes of a row when a ring that leads into this context is full.
+    pub(super) fn when_full(&self, context: usize) -> WhenFull {
+        let own = self.plan.contexts[context].settings.when_full.as_deref();
+        own.and_then(|policy| policy.parse().ok()).unwrap_or_default()
     }
 }

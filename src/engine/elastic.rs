@@ -7,7 +7,7 @@ use crate::context::{Count, EdgeSpec, Flag, From, Mail, StageCommand, StageSpec,
 use crate::event::Row;
 use crate::flow::{FanIn, OutPort, RingCare, RingEnd, Stage, Worker};
 use crate::idle::{Idle, Waker};
-use crate::ring::Receiver;
+use crate::ring::{Receiver, Tally};
 use crate::vpl::plan::{Plan, Strategy};
 
 use super::build::{Links, inbox_of, made_stage, results_ring, ring_of};
@@ -33,6 +33,8 @@ pub(super) struct NewWorker {
     pub(super) worker: Worker,
     pub(super) stage: Box<dyn Stage>,
     pub(super) stats: StageStats,
+    /// Its rings on which something may be dropped.
+    pub(super) drops: Vec<(String, Tally)>,
     pub(super) dead_letters: Receiver<DeadLetter>,
     pub(super) log: Option<LogRing>,
 }
@@ -196,7 +198,7 @@ impl Elastic {
         let care = RingCare::new(&builder.low_jitter);
         let mut inputs = FanIn::new(merging.order);
         let mut port_to_it = None;
-        let mut outputs = Vec::new();
+        let (mut outputs, mut drops) = (Vec::new(), Vec::new());
         let mut lanes: Vec<(usize, RingEnd<Row>, usize)> = Vec::new();
         for edge in topology.edges.iter().filter(|edge| edge.to == stage || edge.from == From::Stage(stage)) {
             let (port, end) = ring_of(&builder, &care, topology, edge, &waker, &self.links.mergings);
@@ -204,6 +206,9 @@ impl Elastic {
                 inputs.add(end);
                 port_to_it = Some(port);
             } else {
+                if port.policy().drops() {
+                    drops.push((port.name().to_owned(), port.tally()));
+                }
                 outputs.push(port);
                 let lanes_there = topology.edges.iter().filter(|other| other.to == edge.to);
                 let beside = lanes_there.take_while(|other| other.from != From::Stage(like)).count();
@@ -226,6 +231,7 @@ impl Elastic {
         let told = self.links.output.push(lane).is_ok();
         debug_assert!(told, "there was room, or nobody would have begun");
         let new = NewWorker {
+            drops,
             worker,
             stage: Box::new(made.stage),
             stats: made.stats,

@@ -121,6 +121,11 @@ impl Input {
 
     /// Pushes an event, waiting for room (spinning, then sleeping for up to 1 ms at a time).
     ///
+    /// It waits only for contexts that say `when_full: block`, as they do unless something else is configured. Where one
+    /// that takes the event says `error` and its ring is full, the event comes back as [`InputError::Overrun`]; where it
+    /// says `drop_newest` or `drop_oldest`, this event or the oldest one is dropped and counted
+    /// ([`Stats::dropped`](super::Stats::dropped)).
+    ///
     /// The thread that polls the output must be another one, or nobody makes room: with one thread use
     /// [`Engine::feed`](super::Engine::feed) or [`try_push`](Self::try_push).
     #[inline]
@@ -202,6 +207,9 @@ impl Input {
                 return Err(Refused::Full);
             }
         }
+        if self.is_closed() {
+            return Err(Refused::Closed);
+        }
         self.idle.idle(1);
         match &mut self.end {
             End::Router(router) => {
@@ -236,20 +244,33 @@ impl Input {
         }
         self.unpublished += 1;
         if self.unpublished >= self.publish_every {
+            // If everybody is found gone now, the next push says so; this row counts as undelivered.
             self.publish();
-            if self.is_closed() {
-                return Err(Refused::Closed);
-            }
         }
         Ok(())
     }
 
     /// Publishes what was pushed, and tells contexts that merge in `deterministic` order how far this input has come.
-    /// Call it when there is nothing more to push for now; live, go on calling it, a hundred times a second: the
-    /// streams are told the time by it.
-    pub fn flush(&mut self) {
+    /// Call it when there is nothing more to push for now, again and again until it returns true: false says that
+    /// something still waits in front of a full ring. Live, go on calling it, a hundred times a second: the streams are
+    /// told the time by it.
+    pub fn flush(&mut self) -> bool {
         self.tick();
         self.publish();
+        self.is_closed()
+            || match &self.end {
+                End::Router(router) => router.is_settled() && router.has_told(),
+                End::Ring { port, .. } => port.is_settled() && port.has_told(),
+            }
+    }
+
+    /// Whether something would be dropped for `row` now.
+    #[inline]
+    pub(super) fn would_drop(&mut self, row: &Row) -> bool {
+        match &mut self.end {
+            End::Router(router) => router.would_drop(row),
+            End::Ring { .. } => false,
+        }
     }
 
     /// Live: tells the time, if that is due.
@@ -308,7 +329,7 @@ impl Input {
         }
     }
 
-    /// Waits until everything pushed has been put on the rings, as long as somebody takes it; true if it has.
+    /// Publishes what was pushed; true if nothing has to be waited for before the input is closed.
     pub(super) fn settle_step(&mut self) -> bool {
         self.publish();
         !self.is_blocked() || self.is_closed()
@@ -324,7 +345,7 @@ impl Input {
         self.abandoned = true;
     }
 
-    /// Closes the input. What still pends in front of a full ring is waited for.
+    /// Closes the input. What still pends in front of a full ring is waited for, if it must not be dropped.
     pub fn close(self) {
         drop(self);
     }

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use crate::connect::{BadLine, Outcome};
 use crate::event::Row;
-use crate::flow::{Cycle, Leftovers, Running, Stage};
+use crate::flow::{Cycle, Leftovers, OutsideEnds, Running, Stage};
 use crate::idle::{Idle, IdleState};
 use crate::operators::LogLine;
-use crate::ring::Receiver;
+use crate::ring::{Receiver, Tally};
 use crate::sync::Arc;
 use crate::vpl::plan::Plan;
 
@@ -70,6 +70,8 @@ pub(super) struct Threaded {
     inputs: Vec<Input>,
     output: Option<Output>,
     stats: Vec<StageStats>,
+    /// The rings on which something may be dropped.
+    drops: Vec<(String, Tally)>,
     idle: IdleState,
     events: u64,
     results: u64,
@@ -78,9 +80,15 @@ pub(super) struct Threaded {
 }
 
 impl Threaded {
-    pub(super) fn new(running: Running, inputs: Vec<Input>, output: Output, stats: Vec<StageStats>) -> Self {
-        let idle = IdleState::new(Idle::Backoff);
-        Self { running, inputs, output: Some(output), stats, idle, events: 0, results: 0, closing: false }
+    pub(super) fn new(
+        running: Running,
+        inputs: Vec<Input>,
+        output: Output,
+        stats: Vec<StageStats>,
+        drops: Vec<(String, Tally)>,
+    ) -> Self {
+        let (output, idle) = (Some(output), IdleState::new(Idle::Backoff));
+        Self { running, inputs, output, stats, drops, idle, events: 0, results: 0, closing: false }
     }
 
     /// Publishes what was pushed. True when nothing pends in front of a full ring any more; inputs that are to be
@@ -120,7 +128,10 @@ pub(super) struct Stepper {
     input: Option<Input>,
     output: Output,
     stats: Vec<StageStats>,
+    /// The rings on which something may be dropped.
+    drops: Vec<(String, Tally)>,
     leftovers: Leftovers,
+    outside: OutsideEnds,
     failure: Option<(String, String)>,
     given_up: Vec<String>,
     events: u64,
@@ -136,7 +147,9 @@ impl Stepper {
             input: assembly.inputs.pop(),
             output: assembly.output,
             stats: assembly.stats,
+            drops: assembly.drops,
             leftovers: Leftovers::new(),
+            outside: assembly.outside,
             failure: None,
             given_up: Vec::new(),
             events: 0,
@@ -191,6 +204,7 @@ impl Stepper {
             self.given_up.push(stage.name().to_owned());
             stage.close(&mut self.leftovers);
         }
+        self.leftovers.take_outside(&self.outside);
     }
 
     /// How the run has ended.
@@ -203,6 +217,12 @@ impl Stepper {
             None => Err(EngineError::GivenUp(self.given_up.clone())),
         }
     }
+}
+
+/// What was dropped so far, by ring; rings on which nothing was are left out.
+fn dropped(drops: &[(String, Tally)]) -> Vec<(String, u64)> {
+    let counts = drops.iter().map(|(ring, tally)| (ring.clone(), tally.dropped()));
+    counts.filter(|&(_, rows)| rows > 0).collect()
 }
 
 impl From<Refused> for EngineError {
@@ -285,17 +305,19 @@ impl Engine {
             return Err(no_pool());
         }
         let (resizing, new) = elastic.resize(context, stream, workers)?;
-        for NewWorker { mut worker, stage, stats, dead_letters, log } in new {
+        for NewWorker { mut worker, stage, stats, drops, dead_letters, log } in new {
             match &mut self.mode {
                 Mode::Threads(threads) => {
                     worker.add_boxed(stage);
                     threads.running.add(worker)?;
                     self.metrics.0.set_workers(threads.running.loads());
                     threads.stats.push(stats);
+                    threads.drops.extend(drops);
                 }
                 Mode::Stepped(stepper) => {
                     stepper.stages.push(Some(stage));
                     stepper.stats.push(stats);
+                    stepper.drops.extend(drops);
                 }
                 Mode::Inline(_) | Mode::Over => {}
             }
@@ -392,6 +414,10 @@ impl Engine {
                     return Err(EngineError::Closed);
                 }
                 let [input, ..] = &mut threads.inputs[..] else { return Err(EngineError::Taken("input")) };
+                if input.would_drop(row) {
+                    // A context that only waits for room in front of its results is not overloaded.
+                    output.drain(DRAIN_LIMIT, &mut sink);
+                }
                 loop {
                     match input.try_push_row(row) {
                         Ok(()) => return Ok(()),
@@ -606,9 +632,11 @@ impl Engine {
                 stepper.give_up();
                 stepper.output.finish();
                 let undelivered = stepper.leftovers.undelivered();
+                let dropped = stepper.leftovers.dropped();
                 let outcome = stepper.outcome();
                 let mut stats = self.counted();
                 stats.undelivered = undelivered.into_iter().map(|ring| (ring.ring, ring.items)).collect();
+                stats.dropped = dropped.into_iter().map(|ring| (ring.ring, ring.items)).collect();
                 self.ended = Some(stats);
                 self.told(outcome)
             }
@@ -684,6 +712,7 @@ impl Engine {
         };
         let mut counted = Stats { events, results, warnings: self.warnings.clone(), ..Stats::default() };
         counted.undelivered = report.undelivered.iter().map(|ring| (ring.ring.clone(), ring.items)).collect();
+        counted.dropped = report.dropped.iter().map(|ring| (ring.ring.clone(), ring.items)).collect();
         counted.low_jitter = self.low_jitter.clone();
         let threads = report.workers.iter().map(|worker| worker.thread);
         for (((context, idle, reason), (_, pin)), thread) in idles.into_iter().zip(pins).zip(threads) {
@@ -781,12 +810,14 @@ impl Engine {
                 stats.events = threads.events + threads.inputs.iter().map(Input::events).sum::<u64>();
                 stats.results = threads.results + threads.output.as_ref().map_or(0, Output::results);
                 stats.sinks = threads.output.as_ref().map_or_else(Vec::new, Output::sink_counts);
+                stats.dropped = dropped(&threads.drops);
                 self.count_stages(&threads.stats, &mut stats);
             }
             Mode::Stepped(stepper) => {
                 stats.events = stepper.input.as_ref().map_or(stepper.events, Input::events);
                 stats.results = stepper.output.results();
                 stats.sinks = stepper.output.sink_counts();
+                stats.dropped = dropped(&stepper.drops);
                 self.count_stages(&stepper.stats, &mut stats);
             }
             Mode::Over => {}

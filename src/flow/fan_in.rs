@@ -21,7 +21,7 @@ use super::gauge::LaneGauge;
 use super::item::Ordered;
 use super::order::{Bound, Choice, Key, LaneView, MergeOrder, choose};
 use super::stage::{LaneLeft, Leftovers};
-use crate::ring::{self, PopError, ReadChunk, Receiver};
+use crate::ring::{self, PopError, ReadChunk, Receiver, Tally, WhenFull};
 
 /// How many items in a row one lane may bring under [`MergeOrder::Arrival`] while others have some too.
 const TURN_ITEMS: usize = 64;
@@ -74,7 +74,10 @@ pub struct RingEnd<T> {
 struct Lane<T> {
     receiver: Receiver<T>,
     position: Position,
-    /// How many items and notices were taken off the ring.
+    tally: Tally,
+    /// The sender can ask for items to be skipped.
+    can_skip: bool,
+    /// How many items and notices were taken off the ring, skipped or not.
     taken: u64,
     gauge: Option<Box<LaneGauge>>,
     /// What was in the ring was moved to another one, which only this end knows.
@@ -98,11 +101,17 @@ impl Position {
     /// Notes that an item was taken.
     #[inline]
     fn item(&mut self, item: &impl Ordered) {
+        self.skipped(item);
+        self.last_time_ns = Some(item.time_ns());
+    }
+
+    /// Notes that an item was skipped: it still tells how far the lane has come.
+    #[inline]
+    fn skipped(&mut self, item: &impl Ordered) {
         if !self.options.is_unordered {
             let seq = item.seq();
             self.from_seq = if self.options.one_per_seq { seq.saturating_add(1) } else { seq };
         }
-        self.last_time_ns = Some(item.time_ns());
     }
 
     /// Notes that progress up to `seq` was taken.
@@ -113,6 +122,11 @@ impl Position {
 }
 
 impl<T: Ordered> Lane<T> {
+    fn new(receiver: Receiver<T>, position: Position) -> Self {
+        let (tally, can_skip) = (receiver.tally(), receiver.policy() == WhenFull::DropOldest);
+        Self { receiver, position, tally, can_skip, taken: 0, gauge: None, is_moved: false }
+    }
+
     /// What is known of the lane now. Progress in front of the head is consumed and counted in `signals`.
     fn look(&mut self, signals: &mut usize) -> LaneView {
         match self.receiver.peek() {
@@ -142,6 +156,33 @@ impl<T: Ordered> Lane<T> {
         self.position.progress(last);
         count
     }
+
+    /// Drops what the sender asks to be skipped; returns how much was taken off the ring for that.
+    #[inline]
+    fn skip(&mut self) -> usize {
+        if self.can_skip && self.tally.skip_mark() > self.taken {
+            self.skip_before(self.tally.skip_mark())
+        } else {
+            0
+        }
+    }
+
+    #[cold]
+    fn skip_before(&mut self, mark: u64) -> usize {
+        let Ok(chunk) = self.receiver.read((mark - self.taken) as usize) else { return 0 };
+        let count = chunk.len();
+        let tally = &self.tally;
+        let mut handled = Handled { chunk: Some(chunk), count, skipped: 0, tally, taken: &mut self.taken };
+        for item in handled.chunk.iter().flat_map(ReadChunk::iter) {
+            if item.is_progress() {
+                self.position.progress(item.seq());
+            } else {
+                self.position.skipped(item);
+                handled.skipped += u64::from(item.is_item());
+            }
+        }
+        count
+    }
 }
 
 impl Key {
@@ -156,11 +197,20 @@ impl Key {
 struct Handled<'a, T> {
     chunk: Option<ReadChunk<'a, T>>,
     count: usize,
+    /// How many of them were skipped.
+    skipped: u64,
+    tally: &'a Tally,
+    /// How many were taken off the ring before.
+    taken: &'a mut u64,
 }
 
 impl<T> Drop for Handled<'_, T> {
     #[inline]
     fn drop(&mut self) {
+        *self.taken += self.count as u64;
+        if self.skipped > 0 {
+            self.tally.note_dropped(self.skipped);
+        }
         if let Some(chunk) = self.chunk.take() {
             chunk.commit(self.count);
         }
@@ -214,7 +264,7 @@ impl<T: Ordered> FanIn<T> {
     pub fn add_lane(&mut self, receiver: Receiver<T>, options: LaneOptions) -> usize {
         let position = Position { options, from_seq: 0, last_time_ns: None };
         self.views.push(position.open());
-        self.lanes.push(Lane { receiver, position, taken: 0, gauge: None, is_moved: false });
+        self.lanes.push(Lane::new(receiver, position));
         self.lanes.len() - 1
     }
 
@@ -222,7 +272,7 @@ impl<T: Ordered> FanIn<T> {
     pub fn replace_lane(&mut self, lane: usize, receiver: Receiver<T>, options: LaneOptions) {
         let position = Position { options, from_seq: 0, last_time_ns: None };
         self.views[lane] = position.open();
-        self.lanes[lane] = Lane { receiver, position, taken: 0, gauge: None, is_moved: false };
+        self.lanes[lane] = Lane::new(receiver, position);
     }
 
     /// The greatest sequence number of which an item was taken; 0 before the first.
@@ -332,7 +382,9 @@ impl<T: Ordered> FanIn<T> {
     #[inline]
     fn look(&mut self, signals: &mut usize) {
         for (lane, view) in self.lanes.iter_mut().zip(&mut self.views) {
-            if matches!(view, LaneView::Open { .. }) {
+            let skipped = lane.skip();
+            *signals += skipped;
+            if skipped > 0 || matches!(view, LaneView::Open { .. }) {
                 *view = lane.look(signals);
             }
         }
@@ -360,7 +412,8 @@ impl<T: Ordered> FanIn<T> {
         } else {
             limit
         };
-        let Lane { receiver, position, taken, gauge, .. } = lane;
+        let Lane { receiver, position, tally, can_skip, taken, .. } = lane;
+        let first_taken = *taken;
         let chunk = match receiver.read(limit) {
             Ok(chunk) => chunk,
             Err(PopError::Empty) => return false,
@@ -369,8 +422,8 @@ impl<T: Ordered> FanIn<T> {
                 return true;
             }
         };
-        let mut handled = Handled { chunk: Some(chunk), count: 0 };
-        let Handled { chunk, count } = &mut handled;
+        let mut handled = Handled { chunk: Some(chunk), count: 0, skipped: 0, tally, taken };
+        let Handled { chunk, count, skipped, .. } = &mut handled;
         let (first, second) = chunk.as_ref().map_or((&[][..], &[][..]), ReadChunk::as_slices);
         let mut head = None;
         let mut go_on = true;
@@ -380,6 +433,14 @@ impl<T: Ordered> FanIn<T> {
                 position.progress(seq);
                 drained.signals += 1;
                 *count += 1;
+                continue;
+            }
+            // Looked at for each item: while one is handled much can come that is newer.
+            if *can_skip && first_taken + (*count as u64) < tally.skip_mark() {
+                position.skipped(item);
+                drained.signals += 1;
+                *count += 1;
+                *skipped += u64::from(item.is_item());
                 continue;
             }
             let is_next = match order {
@@ -411,13 +472,13 @@ impl<T: Ordered> FanIn<T> {
             }
             self.started = self.started.max(seq);
         }
-        let (there, count) = (first.len() + second.len(), *count as u64);
+        let (there, count) = (first.len() + second.len(), *count);
         drop(handled);
-        *taken += count;
-        if let Some(gauge) = gauge {
+        let lane = &mut self.lanes[lane_index];
+        if let Some(gauge) = &mut lane.gauge {
             // Where it was read up to the limit, there may be more.
-            gauge.saw(if there == limit { receiver.len() + count as usize } else { there });
-            gauge.took(*taken);
+            gauge.saw(if there == limit { lane.receiver.len() + count } else { there });
+            gauge.took(lane.taken);
         }
         self.views[lane_index] = match head {
             Some(key) => LaneView::Head(key),
@@ -486,10 +547,12 @@ impl<T: Ordered> FanIn<T> {
         self.views[lane] == LaneView::Ended
     }
 
-    /// How many items are in this lane's ring now and not taken, progress notices not counted.
+    /// How many items are in this lane's ring now and not taken, notices not counted, and those neither that are to be
+    /// skipped.
     pub fn waiting(&mut self, lane: usize) -> usize {
+        self.lanes[lane].skip();
         let chunk = self.lanes[lane].receiver.read(usize::MAX);
-        chunk.map_or(0, |chunk| chunk.iter().filter(|item| !item.is_progress()).count())
+        chunk.map_or(0, |chunk| chunk.iter().filter(|item| item.is_item()).count())
     }
 
     /// Ends this lane after what is in its ring now; its sender finds the ring closed. Allocates.
@@ -498,7 +561,12 @@ impl<T: Ordered> FanIn<T> {
         if let Some(mut gauge) = self.lanes[lane].gauge.take() {
             gauge.rest();
         }
+        self.lanes[lane].skip();
         let old = &mut self.lanes[lane].receiver;
+        if old.is_abandoned() {
+            // It ends by itself, with all that its sender left.
+            return;
+        }
         // What is there moves to a ring of its own, whose sender is dropped here: it ends by itself.
         let there = old.len();
         let (mut sender, receiver) = ring::bounded(there.max(1));
@@ -509,6 +577,7 @@ impl<T: Ordered> FanIn<T> {
         }
         *old = receiver;
         self.lanes[lane].is_moved = true;
+        self.lanes[lane].can_skip = false;
     }
 
     /// Reports what is left in the rings that lead to `stage`; for [`Stage::close`](super::Stage::close). The rings
@@ -521,7 +590,7 @@ impl<T: Ordered> FanIn<T> {
             if lane.is_moved {
                 leftovers.held(&name, items);
             } else {
-                leftovers.lane(LaneLeft { tally: lane.receiver.tally(), name: name.clone(), items });
+                leftovers.lane(LaneLeft { tally: lane.tally.clone(), name: name.clone(), items });
             }
         }
     }

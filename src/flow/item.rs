@@ -23,6 +23,12 @@ pub trait Ordered {
     }
     /// The news that everything up to `seq` has been sent.
     fn progress(seq: u64) -> Self;
+    /// False for progress, and for whatever else need not be counted where items are dropped, because the next of its kind
+    /// tells as much.
+    #[inline]
+    fn is_item(&self) -> bool {
+        !self.is_progress()
+    }
 }
 
 /// Cloning straight into the place where the clone will be read.

@@ -9,6 +9,18 @@
 //! come (*progress*), or else a deterministic merge behind it would wait forever. Whether progress is due is
 //! decided at [`flush`](OutPort::flush) from three things: how far the stage has come, what the other end knows
 //! already, and whether anything is pending, which has to go first.
+//!
+//! All this is for [`WhenFull::Block`]. Under the other policies a port is never blocked. The ring was made with its
+//! policy ([`ring::with_policy`](crate::ring::with_policy)), and what it says of an item that finds the ring full is:
+//!
+//! - [`WhenFull::Block`] (default): it pends, and the port is blocked.
+//! - [`WhenFull::DropNewest`]: it is dropped and counted.
+//! - [`WhenFull::DropOldest`]: it pends, without blocking the port. As many items as the ring has slots may pend; and of
+//!   all that nobody has taken only so many, the newest, survive. Those before them are dropped and counted: by this end
+//!   where they pend, by the other one, at this one's request, where they are in the ring.
+//! - [`WhenFull::Error`]: it is lost and counted as undelivered, and the next flush fails.
+//!
+//! What is staged is published before a policy is applied, so that a receiver which only has to look finds it.
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -16,24 +28,29 @@ use std::fmt;
 
 use super::gauge::PortGauge;
 use super::item::{CloneInto, Ordered};
-use crate::ring::{Sender, StagedSender, Tally};
+use super::newest::Newest;
+use crate::ring::{Sender, StagedSender, Tally, WhenFull, bounded};
 
 /// How many items a port lets pend unless told otherwise.
 pub const PENDING_LIMIT: usize = 1 << 20;
 
-/// More output is pending than the port allows. The items beyond the limit are lost and counted as undelivered;
-/// a stage that gets this ends with [`Cycle::Failed`](super::Cycle::Failed).
+/// More output is pending than the port allows, or its ring is full and its policy is [`WhenFull::Error`]. The items
+/// that found no place are lost and counted as undelivered; a stage that gets this ends with
+/// [`Cycle::Failed`](super::Cycle::Failed).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PendingFull {
     /// The port.
     pub port: String,
-    /// How many items it lets pend.
+    /// How many items it lets pend; none under [`WhenFull::Error`].
     pub limit: usize,
 }
 
 impl fmt::Display for PendingFull {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "more than {} items are pending in front of the ring {}", self.limit, self.port)
+        match self.limit {
+            0 => write!(f, "the ring {} is full, and nothing may wait in front of it", self.port),
+            limit => write!(f, "more than {limit} items are pending in front of the ring {}", self.port),
+        }
     }
 }
 
@@ -59,15 +76,44 @@ impl Error for PendingFull {}
 /// assert_eq!(port.flush(), Ok(1));
 /// assert_eq!(receiver.pop(), Ok(Envelope::progress(2))); // nothing else of 2 will come
 /// ```
+///
+/// With a policy:
+///
+/// ```
+/// use varpin::flow::{Envelope, FanIn, LaneOptions, MergeOrder, OutPort};
+/// use varpin::ring::{self, WhenFull};
+/// let (sender, receiver) = ring::with_policy(2, WhenFull::DropOldest);
+/// let mut port = OutPort::new("a -> b", sender);
+/// for n in 1..=7 {
+///     port.send(&Envelope { seq: n, time_ns: 0, rank: 1, value: Some(n) });
+/// }
+/// port.close();
+/// drop(port);
+/// let mut lanes = FanIn::new(MergeOrder::Arrival);
+/// lanes.add_lane(receiver, LaneOptions::default());
+/// let mut taken = Vec::new();
+/// while !lanes.has_ended() {
+///     let _ = lanes.drain(10, |_, item| {
+///         taken.extend(item.value);
+///         true
+///     });
+/// }
+/// assert_eq!(taken, [6, 7]);
+/// ```
 pub struct OutPort<T> {
     name: String,
     ring: StagedSender<T>,
     pending: VecDeque<T>,
     pending_limit: usize,
+    when_full: WhenFull,
+    /// Which items survive under [`WhenFull::DropOldest`].
+    newest: Newest,
     overflowed: bool,
     closed: bool,
     /// It holds the place of a port that was closed for good.
     is_retired: bool,
+    /// Neither of the two: what is sent can go anywhere.
+    is_open: bool,
     announces_progress: bool,
     one_per_seq: bool,
     is_unordered: bool,
@@ -79,22 +125,26 @@ pub struct OutPort<T> {
     lost: u64,
     /// How many items, progress included, were written into the ring.
     sent: u64,
-    /// Which of the last `capacity` items in the ring are progress, by their number in order of sending.
-    progress_at: VecDeque<u64>,
+    /// Which of the last `capacity` items in the ring are none but notices, by their number in order of sending.
+    notices_at: VecDeque<u64>,
     gauge: Option<Box<PortGauge>>,
 }
 
 impl<T: Ordered> OutPort<T> {
-    /// A port that writes to `sender`. `name` is for messages: say which stages the ring joins.
+    /// A port that writes to `sender`, and applies its ring's policy. `name` is for messages: say which stages the ring
+    /// joins.
     pub fn new(name: impl Into<String>, sender: Sender<T>) -> Self {
         Self {
             name: name.into(),
+            when_full: sender.policy(),
+            newest: Newest::new(sender.capacity()),
+            pending_limit: if sender.policy() == WhenFull::Error { 0 } else { PENDING_LIMIT },
             ring: StagedSender::new(sender),
             pending: VecDeque::new(),
-            pending_limit: PENDING_LIMIT,
             overflowed: false,
             closed: false,
             is_retired: false,
+            is_open: true,
             announces_progress: false,
             one_per_seq: false,
             is_unordered: false,
@@ -102,7 +152,7 @@ impl<T: Ordered> OutPort<T> {
             frontier: 0,
             lost: 0,
             sent: 0,
-            progress_at: VecDeque::new(),
+            notices_at: VecDeque::new(),
             gauge: None,
         }
     }
@@ -113,6 +163,16 @@ impl<T: Ordered> OutPort<T> {
     pub fn gauged(mut self, gauge: PortGauge) -> Self {
         self.gauge = Some(Box::new(gauge));
         self
+    }
+
+    /// What holds the place of a port that was closed for good.
+    pub(super) fn retired() -> Self {
+        let port = Self::new("nowhere", bounded(1).0);
+        Self { closed: true, is_open: false, is_retired: true, ..port }
+    }
+
+    pub(super) fn is_retired(&self) -> bool {
+        self.is_retired
     }
 
     /// The receiver merges several rings in [`MergeOrder::Deterministic`](super::MergeOrder::Deterministic), or
@@ -139,10 +199,12 @@ impl<T: Ordered> OutPort<T> {
         self
     }
 
-    /// Lets at most `items` pend instead of [`PENDING_LIMIT`].
+    /// Lets at most `items` pend instead of [`PENDING_LIMIT`], if the policy is [`WhenFull::Block`].
     #[must_use]
     pub fn pending_limit(mut self, items: usize) -> Self {
-        self.pending_limit = items;
+        if self.when_full == WhenFull::Block {
+            self.pending_limit = items;
+        }
         self
     }
 
@@ -158,9 +220,9 @@ impl<T: Ordered> OutPort<T> {
         T: CloneInto,
     {
         if self.is_ready() && self.ring.stage_with(|slot| CloneInto::clone_into(item, slot)) {
-            self.note_staged(item.seq());
+            self.note_staged(item.seq(), item.is_item());
         } else {
-            self.put_aside(item.clone());
+            self.no_room_for(item);
         }
     }
 
@@ -180,37 +242,40 @@ impl<T: Ordered> OutPort<T> {
                 sent
             });
         if sent {
-            return self.note_staged(item.seq());
+            return self.note_staged(item.seq(), item.is_item());
         }
         let mut aside = item.clone();
         if let Some(change) = change.take() {
             change(&mut aside);
         }
-        self.put_aside(aside);
+        self.no_room(aside);
     }
 
     /// Sends `item`.
     #[inline]
     pub fn send_owned(&mut self, item: T) {
-        let seq = item.seq();
+        let (seq, is_item) = (item.seq(), item.is_item());
         if !self.is_ready() {
-            return self.put_aside(item);
+            return self.no_room(item);
         }
         match self.ring.stage(item) {
-            Ok(()) => self.note_staged(seq),
-            Err(item) => self.put_aside(item),
+            Ok(()) => self.note_staged(seq, is_item),
+            Err(item) => self.no_room(item),
         }
     }
 
     /// Whether the ring may be tried: what pends goes first.
     #[inline]
     fn is_ready(&self) -> bool {
-        self.pending.is_empty() && !self.closed
+        self.pending.is_empty() && self.is_open
     }
 
     #[inline]
-    fn note_staged(&mut self, seq: u64) {
+    fn note_staged(&mut self, seq: u64, is_item: bool) {
         debug_assert!(seq < u64::MAX, "sequence number u64::MAX is taken");
+        if !is_item {
+            self.note_notice();
+        }
         self.sent += 1;
         if !self.is_unordered {
             self.told = self.told.max(if self.one_per_seq { seq } else { seq.saturating_sub(1) });
@@ -218,14 +283,69 @@ impl<T: Ordered> OutPort<T> {
     }
 
     #[cold]
-    fn put_aside(&mut self, item: T) {
-        if self.closed {
+    fn no_room_for(&mut self, item: &T)
+    where
+        T: CloneInto,
+    {
+        if self.when_full == WhenFull::DropNewest && self.is_open {
+            // Not cloned only to be dropped.
+            let _ = self.ring.publish();
+            if !self.ring.has_room() {
+                return self.ring.note_dropped(u64::from(item.is_item()));
+            }
+        }
+        self.no_room(item.clone());
+    }
+
+    #[cold]
+    fn no_room(&mut self, item: T) {
+        if !self.is_open {
+            // Behind the first item that is lost everything is, so that what is taken has no gap.
             self.lost += 1;
-        } else if self.pending.len() < self.pending_limit {
+            return;
+        }
+        match self.when_full {
+            WhenFull::Block => self.put_aside(item),
+            WhenFull::DropNewest | WhenFull::DropOldest | WhenFull::Error => self.overflow(item),
+        }
+    }
+
+    fn put_aside(&mut self, item: T) {
+        if self.pending.len() < self.pending_limit {
             self.pending.push_back(item);
         } else {
             self.lost += 1;
             self.overflowed = true;
+            self.is_open = false;
+        }
+    }
+
+    /// What the policy says of an item that finds the ring full, if it still is full after the receiver was shown what
+    /// is staged.
+    fn overflow(&mut self, item: T) {
+        if self.ring.staged() > 0 {
+            // A receiver that is gone is noticed at the next flush.
+            let _ = self.ring.publish();
+        }
+        if !self.pending.is_empty() {
+            self.stage_pending();
+        }
+        let (seq, is_item) = (item.seq(), item.is_item());
+        let item = if self.pending.is_empty() { self.ring.stage(item) } else { Err(item) };
+        let Err(item) = item else { return self.note_staged(seq, is_item) };
+        match self.when_full {
+            WhenFull::DropNewest => self.ring.note_dropped(u64::from(is_item)),
+            WhenFull::DropOldest if !is_item => {}
+            WhenFull::DropOldest => {
+                self.pending.push_back(item);
+                if self.pending.len() > self.ring.capacity() {
+                    self.pending.pop_front();
+                    self.ring.note_dropped(1);
+                }
+                let mark = self.newest.pends(self.pending.len(), self.sent, &self.notices_at);
+                self.ring.skip_before(mark);
+            }
+            WhenFull::Block | WhenFull::Error => self.put_aside(item),
         }
     }
 
@@ -243,7 +363,7 @@ impl<T: Ordered> OutPort<T> {
         if !self.pending.is_empty() {
             self.stage_pending();
         }
-        if self.announces_progress && self.frontier > self.told && self.pending.is_empty() {
+        if self.announces_progress && self.frontier > self.told && self.has_place_for_progress() {
             self.stage_progress();
         }
         let published = self.ring.publish();
@@ -255,6 +375,7 @@ impl<T: Ordered> OutPort<T> {
             Ok(_) => Err(PendingFull { port: self.name.clone(), limit: self.pending_limit }),
             Err(_) => {
                 self.closed = true;
+                self.is_open = false;
                 self.lost += self.pending.len() as u64;
                 self.pending = VecDeque::new();
                 Ok(0)
@@ -265,13 +386,29 @@ impl<T: Ordered> OutPort<T> {
     #[cold]
     fn stage_pending(&mut self) {
         while let Some(item) = self.pending.pop_front() {
-            let seq = item.seq();
+            let (seq, is_item) = (item.seq(), item.is_item());
             match self.ring.stage(item) {
-                Ok(()) => self.note_staged(seq),
+                Ok(()) => {
+                    self.note_staged(seq, is_item);
+                    self.newest.moved();
+                }
                 Err(item) => {
                     self.pending.push_front(item);
-                    break;
+                    return;
                 }
+            }
+        }
+        self.newest.is_over();
+    }
+
+    /// Progress goes behind what pends. Where a ring that is full costs an item, it takes no slot as long as there are
+    /// items, which the receiver needs no progress to take.
+    #[inline]
+    fn has_place_for_progress(&self) -> bool {
+        match self.when_full {
+            WhenFull::Block | WhenFull::DropOldest => self.pending.is_empty(),
+            WhenFull::DropNewest | WhenFull::Error => {
+                self.ring.staged() == 0 && self.ring.free() == self.ring.capacity()
             }
         }
     }
@@ -280,13 +417,18 @@ impl<T: Ordered> OutPort<T> {
         if self.ring.stage(T::progress(self.frontier)).is_err() {
             return;
         }
-        let capacity = self.ring.capacity() as u64;
-        while self.progress_at.front().is_some_and(|&number| number + capacity <= self.sent) {
-            self.progress_at.pop_front();
-        }
-        self.progress_at.push_back(self.sent);
+        self.note_notice();
         self.sent += 1;
         self.told = self.frontier;
+    }
+
+    /// Notes that what was just written into the ring is no item.
+    fn note_notice(&mut self) {
+        let capacity = self.ring.capacity() as u64;
+        while self.notices_at.front().is_some_and(|&number| number + capacity <= self.sent) {
+            self.notices_at.pop_front();
+        }
+        self.notices_at.push_back(self.sent);
     }
 
     /// Notes that everything up to `frontier` has been sent here: nothing that is sent later has a sequence number
@@ -296,10 +438,23 @@ impl<T: Ordered> OutPort<T> {
         self.frontier = self.frontier.max(frontier);
     }
 
-    /// True while items pend: the stage should take no more input.
+    /// True while items pend that must not be dropped: the stage should take no more input.
     #[inline]
     pub fn is_blocked(&self) -> bool {
-        !self.pending.is_empty()
+        !self.pending.is_empty() && self.when_full == WhenFull::Block
+    }
+
+    /// True once nothing pends: everything that was sent is in the ring, or was dropped.
+    #[inline]
+    pub fn is_settled(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    /// Whether the receiver has been told how far the stage has come, where it has to be: false where there was no room
+    /// for that at the last flush.
+    #[inline]
+    pub fn has_told(&self) -> bool {
+        self.closed || !self.announces_progress || self.frontier <= self.told
     }
 
     /// True once the receiver was seen gone, which `flush` looks for; it stays true.
@@ -308,9 +463,31 @@ impl<T: Ordered> OutPort<T> {
         self.closed
     }
 
-    /// Whether anything may pend: false where the limit is 0.
-    pub fn can_pend(&self) -> bool {
-        self.pending_limit > 0
+    /// What becomes of an item that finds the ring full.
+    pub fn policy(&self) -> WhenFull {
+        self.when_full
+    }
+
+    /// A handle that tells what was dropped, at any time, and what was left, after both ends are gone.
+    pub fn tally(&self) -> Tally {
+        self.ring.tally()
+    }
+
+    /// How many items were dropped so far, by either end.
+    pub fn dropped(&self) -> u64 {
+        self.tally().dropped()
+    }
+
+    /// How many items a duty cycle should take at most if it would take `limit`: no more than a ring has slots that
+    /// doesn't block, so that a receiver which keeps up finds everything, also where it has its turn only after the
+    /// duty cycle.
+    pub fn batch_limit(&self, limit: usize) -> usize {
+        if self.when_full == WhenFull::Block { limit } else { limit.min(self.ring.capacity()) }
+    }
+
+    /// How many slots the ring has.
+    pub fn capacity(&self) -> usize {
+        self.ring.capacity()
     }
 
     /// How many items pend.
@@ -323,27 +500,36 @@ impl<T: Ordered> OutPort<T> {
         if self.pending.is_empty() { self.ring.free() } else { 0 }
     }
 
-    /// Whether one more item can be sent now without pending; true as well when nobody is left to receive it.
+    /// Whether one more item can be sent now without pending or being dropped; true as well when nobody is left to
+    /// receive it.
     #[inline]
     pub fn has_room(&mut self) -> bool {
         self.closed || (self.pending.is_empty() && self.ring.has_room())
     }
 
-    /// Publishes what is staged, counts what pends as undelivered, and hands over what it takes to tell, after the
-    /// run, how many items nobody took. What is sent afterwards is lost and not in that count. The ring itself is
+    /// Publishes what is staged, leaves what pends to the receiver if the policy is [`WhenFull::DropOldest`] and else counts
+    /// it as undelivered, and hands over what it takes to tell, after the run, how many items nobody took. What is sent afterwards is lost and not in that count. The ring itself is
     /// closed when the port is dropped.
     pub fn close(&mut self) -> RingLeft {
         // Whether the receiver is gone makes no difference here: the tally tells what it left.
         let _ = self.ring.publish();
         self.closed = true;
-        self.lost += self.pending.len() as u64;
-        self.pending = VecDeque::new();
+        self.is_open = false;
+        let pending = std::mem::take(&mut self.pending);
+        let rest = match self.ring.leave_rest(pending) {
+            Ok(rest) => Some(rest),
+            Err(pending) => {
+                self.lost += pending.len() as u64;
+                None
+            }
+        };
         RingLeft {
             name: self.name.clone(),
             tally: self.ring.tally(),
+            rest,
             lost: self.lost,
             sent: self.sent,
-            progress_at: std::mem::take(&mut self.progress_at),
+            notices_at: std::mem::take(&mut self.notices_at),
         }
     }
 }
@@ -364,9 +550,11 @@ impl<T> fmt::Debug for OutPort<T> {
 pub struct RingLeft {
     name: String,
     tally: Tally,
+    /// Of what was left to the receiver beside the ring.
+    rest: Option<Tally>,
     lost: u64,
     sent: u64,
-    progress_at: VecDeque<u64>,
+    notices_at: VecDeque<u64>,
 }
 
 impl RingLeft {
@@ -379,142 +567,32 @@ impl RingLeft {
         self.tally.is_of_same_ring(tally)
     }
 
-    /// Items that were given to the port and never reached the ring.
+    /// Items that were given to the port, never reached the ring, and were not dropped by a policy.
     pub fn lost(&self) -> u64 {
         self.lost
     }
 
-    /// Items that were sent and that nobody took, progress not counted; `None` as long as the other end of the ring
-    /// exists.
+    /// Items that were sent, that nobody took and no policy dropped, progress not counted; `None` as long as the other
+    /// end of the ring exists.
     pub fn undelivered(&self) -> Option<u64> {
-        let in_ring = self.tally.undelivered()? as u64;
-        let oldest = self.sent - in_ring;
-        let progress = self.progress_at.iter().filter(|&&number| number >= oldest).count() as u64;
-        Some(self.lost + in_ring - progress)
-    }
-}
-
-/// All ports of a stage.
-///
-/// ```
-/// use varpin::flow::{Envelope, OutPort, Ports};
-/// let (sender, _receiver) = varpin::ring::bounded(4);
-/// let mut ports: Ports<Envelope<u32>> = vec![OutPort::new("a -> b", sender)].into();
-/// ports.send_to_all(&Envelope { seq: 1, time_ns: 0, rank: 1, value: Some(7) });
-/// assert_eq!(ports.flush(), Ok(1));
-/// ```
-#[derive(Debug)]
-pub struct Ports<T>(Vec<OutPort<T>>);
-
-impl<T> From<Vec<OutPort<T>>> for Ports<T> {
-    fn from(ports: Vec<OutPort<T>>) -> Self {
-        Self(ports)
-    }
-}
-
-impl<T: Ordered> Ports<T> {
-    /// The port with this number.
-    #[inline]
-    pub fn port(&mut self, index: usize) -> &mut OutPort<T> {
-        &mut self.0[index]
+        let oldest = self.sent - self.tally.undelivered()? as u64;
+        let rest = match &self.rest {
+            Some(rest) => rest.undelivered()? as u64,
+            None => 0,
+        };
+        Some(self.lost + rest + self.items_between(oldest.max(self.tally.skip_mark()), self.sent))
     }
 
-    /// Adds a port, in the place of a retired one where there is one; returns its number.
-    pub fn add(&mut self, port: OutPort<T>) -> usize {
-        if let Some(retired) = self.0.iter().position(|port| port.is_retired) {
-            self.0[retired] = port;
-            return retired;
-        }
-        self.0.push(port);
-        self.0.len() - 1
+    /// Items that a policy dropped, in front of the ring or on it.
+    pub fn dropped(&self) -> u64 {
+        // What was to be skipped and is still there was dropped, too: nobody is left to count it.
+        let oldest = self.tally.undelivered().map_or(self.sent, |left| self.sent - left as u64);
+        self.tally.dropped() + self.items_between(oldest, self.tally.skip_mark())
     }
 
-    /// Closes a port for good, and with it its ring; the others keep their numbers.
-    pub fn retire(&mut self, index: usize) -> RingLeft {
-        let left = self.0[index].close();
-        let mut nowhere = OutPort::new("nowhere", crate::ring::bounded(1).0);
-        nowhere.closed = true;
-        nowhere.is_retired = true;
-        self.0[index] = nowhere;
-        left
-    }
-
-    /// How many ports there are.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Sends a clone of `item` to every port.
-    #[inline]
-    pub fn send_to_all(&mut self, item: &T)
-    where
-        T: CloneInto,
-    {
-        for port in &mut self.0 {
-            port.send(item);
-        }
-    }
-
-    /// Sends `item` to every port; only the last one needs no clone.
-    #[inline]
-    pub fn send_owned_to_all(&mut self, item: T)
-    where
-        T: CloneInto,
-    {
-        if let Some((last, others)) = self.0.split_last_mut() {
-            for port in others {
-                port.send(&item);
-            }
-            last.send_owned(item);
-        }
-    }
-
-    /// Whether one more item can be sent to every port now without pending.
-    #[inline]
-    pub fn have_room(&mut self) -> bool {
-        self.0.iter_mut().all(OutPort::has_room)
-    }
-
-    /// Flushes every port; see [`OutPort::flush`].
-    #[inline]
-    pub fn flush(&mut self) -> Result<usize, PendingFull> {
-        let mut published = 0;
-        for port in &mut self.0 {
-            published += port.flush()?;
-        }
-        Ok(published)
-    }
-
-    /// Tells every port how far the stage has come; see [`OutPort::note_progress`].
-    #[inline]
-    pub fn note_progress(&mut self, frontier: u64) {
-        for port in &mut self.0 {
-            port.note_progress(frontier);
-        }
-    }
-
-    /// True while one of them is blocked: the stage takes no more input.
-    #[inline]
-    pub fn are_blocked(&self) -> bool {
-        self.0.iter().any(OutPort::is_blocked)
-    }
-
-    /// True if there are ports and nobody is left to receive from any of them.
-    #[inline]
-    pub fn are_closed(&self) -> bool {
-        let mut ports = self.0.iter().filter(|port| !port.is_retired).peekable();
-        ports.peek().is_some() && ports.all(OutPort::is_closed)
-    }
-
-    /// Closes every port; see [`OutPort::close`].
-    pub fn close_each(&mut self, mut report: impl FnMut(RingLeft)) {
-        for port in &mut self.0 {
-            report(port.close());
-        }
+    /// Items among what was written into the ring at these positions: progress is none.
+    fn items_between(&self, from: u64, to: u64) -> u64 {
+        let notices = self.notices_at.iter().filter(|&&at| (from..to).contains(&at)).count() as u64;
+        to.saturating_sub(from) - notices
     }
 }

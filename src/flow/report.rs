@@ -5,7 +5,7 @@ use std::error::Error;
 use std::fmt;
 
 use super::ring_care::RingMemory;
-use super::stage::Leftovers;
+use super::stage::{LaneLeft, Leftovers};
 use super::worker::{StageEnd, StageFailure};
 use crate::cores::{PinOutcome, ThreadTuning};
 use crate::idle::Idle;
@@ -18,6 +18,8 @@ pub struct Report {
     pub workers: Vec<WorkerReport>,
     /// The rings on which something was undelivered, by name.
     pub undelivered: Vec<Undelivered>,
+    /// The rings that were full and whose policy dropped something, by name.
+    pub dropped: Vec<Dropped>,
     /// What the operating system was asked for, as far as it concerns the whole process.
     pub low_jitter: LowJitterReport,
 }
@@ -73,10 +75,24 @@ pub struct Undelivered {
     pub is_open: bool,
 }
 
+/// Items that were dropped because a ring was full ([`WhenFull`](crate::ring::WhenFull)).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dropped {
+    /// The ring: "from -> to".
+    pub ring: String,
+    /// How many items.
+    pub items: u64,
+}
+
 impl Report {
     /// How many items were undelivered on all rings together.
     pub fn undelivered_items(&self) -> u64 {
         self.undelivered.iter().map(|ring| ring.items).sum()
+    }
+
+    /// How many items were dropped on all rings together.
+    pub fn dropped_items(&self) -> u64 {
+        self.dropped.iter().map(|ring| ring.items).sum()
     }
 
     /// `Ok` if every stage was done.
@@ -141,6 +157,24 @@ impl Leftovers {
     pub fn undelivered(&self) -> Vec<Undelivered> {
         count_undelivered(self)
     }
+
+    /// Adds up what policies dropped, ring by ring. Empty where nothing was.
+    pub fn dropped(&self) -> Vec<Dropped> {
+        let rings = self.rings.iter().map(|ring| (ring.name(), ring.dropped()));
+        // Where the writing end has not reported, what it counted is known all the same.
+        let lanes = self.lanes.iter().filter(|lane| !self.has_reported(lane));
+        let lanes = lanes.map(|lane| (lane.name.as_str(), lane.tally.dropped()));
+        let mut dropped: BTreeMap<&str, u64> = BTreeMap::new();
+        for (ring, items) in rings.chain(lanes).filter(|&(_, items)| items > 0) {
+            *dropped.entry(ring).or_default() += items;
+        }
+        dropped.into_iter().map(|(ring, items)| Dropped { ring: ring.to_owned(), items }).collect()
+    }
+
+    /// Whether the writing end of this lane's ring has reported.
+    fn has_reported(&self, lane: &LaneLeft) -> bool {
+        self.rings.iter().any(|ring| ring.is_of_same_ring(&lane.tally))
+    }
 }
 
 /// Adds up what was left behind, after the ends of the rings are gone.
@@ -160,7 +194,7 @@ pub(super) fn count_undelivered(leftovers: &Leftovers) -> Vec<Undelivered> {
     }
     for lane in &leftovers.lanes {
         // Where the writing end has reported, too, it has counted what is in the ring.
-        if !leftovers.rings.iter().any(|ring| ring.is_of_same_ring(&lane.tally)) {
+        if !leftovers.has_reported(lane) {
             add(&lane.name, lane.items, lane.tally.undelivered().is_none());
         }
     }

@@ -483,7 +483,12 @@ impl Running {
                 }
             })
             .collect();
-        Report { workers, undelivered: count_undelivered(&leftovers), low_jitter: self.low_jitter.clone() }
+        Report {
+            workers,
+            undelivered: count_undelivered(&leftovers),
+            dropped: leftovers.dropped(),
+            low_jitter: self.low_jitter.clone(),
+        }
     }
 }
 

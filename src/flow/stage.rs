@@ -1,6 +1,7 @@
 //! A stage: something steppable. Whoever steps it (a worker, an embedder, a model checker) decides when and how often.
 
 use super::out_port::RingLeft;
+use super::runtime::OutsideEnds;
 use crate::ring::Tally;
 
 /// Something steppable that reads rings and writes rings.
@@ -96,6 +97,12 @@ impl Leftovers {
         self.rings.append(&mut other.rings);
         self.lanes.append(&mut other.lanes);
         self.held.append(&mut other.held);
+    }
+
+    /// Adds what ends that no stage holds have reported, for whoever runs stages without
+    /// [`start`](super::start).
+    pub fn take_outside(&mut self, outside: &OutsideEnds) {
+        self.append(outside.take());
     }
 
     /// Reports the writing end of a ring; see [`OutPort::close`](super::OutPort::close).

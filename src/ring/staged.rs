@@ -5,6 +5,7 @@
 //! tail on; the receiver doesn't see it until [`publish`](StagedSender::publish) moves the tail behind it.
 #![allow(unsafe_code, reason = "publishing slots that were written in place tells rtrb what it can't see")]
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::mem::{MaybeUninit, size_of};
 
@@ -121,6 +122,21 @@ impl<T> StagedSender<T> {
     /// How many slots the ring has.
     pub fn capacity(&self) -> usize {
         self.sender.capacity()
+    }
+
+    /// See [`Sender::skip_before`]; items that are staged count as pushed.
+    pub fn skip_before(&mut self, item: u64) {
+        self.sender.skip_before(item);
+    }
+
+    /// See [`Sender::leave_rest`].
+    pub fn leave_rest(&mut self, rest: VecDeque<T>) -> Result<Tally, VecDeque<T>> {
+        self.sender.leave_rest(rest)
+    }
+
+    /// See [`Sender::note_dropped`].
+    pub fn note_dropped(&mut self, items: u64) {
+        self.sender.note_dropped(items);
     }
 
     /// True once the receiver is gone; it stays true.

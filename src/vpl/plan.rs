@@ -119,7 +119,7 @@ pub struct ContextSettings {
     pub idle: Option<String>,
     /// `capacity`: slots of each ring that leads into the context.
     pub capacity: Option<usize>,
-    /// `when_full`: `block` or `error`.
+    /// `when_full`: `block`, `drop_newest`, `drop_oldest` or `error`.
     pub when_full: Option<String>,
 }
 

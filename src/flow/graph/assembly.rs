@@ -13,10 +13,10 @@ use super::super::stage::Stage;
 use super::super::worker::{Slot, Worker};
 use super::problem::{GraphError, GraphProblem};
 use super::stepper::Stepper;
-use super::{Graph, Settings, Source};
+use super::{Graph, Node, Settings, Source};
 use crate::cores::{CpuSet, PinPolicy, allowed_cpus, cpu_quota};
 use crate::idle::{AutoCase, Idle, Waker, choose_auto};
-use crate::ring;
+use crate::ring::{self, WhenFull};
 
 /// How many inputs, stages and outputs a graph can have: each is a rank.
 const NODES: usize = u16::MAX as usize;
@@ -30,6 +30,8 @@ pub(super) struct Assembly {
     care: RingCare,
     /// For each node, whether it waits for progress or passes it on to one that does.
     needs_progress: Vec<bool>,
+    /// For each node, what becomes of an item when a ring that leads there is full.
+    when_full: Vec<WhenFull>,
     /// For each node, what wakes its worker.
     wakers: Vec<Option<Waker>>,
 }
@@ -47,7 +49,12 @@ impl Assembly {
                 }
             }
         }
-        Self { order, capacity, pending_limit, batch_limit, care, needs_progress, wakers }
+        let asked = &graph.settings.when_full;
+        // The last word counts.
+        let policy = |node: &Node| asked.iter().rev().find(|(stage, _)| *stage == node.name);
+        let policy = |node| policy(node).map_or(WhenFull::Block, |(_, policy)| *policy);
+        let when_full = graph.nodes.iter().map(policy).collect();
+        Self { order, capacity, pending_limit, batch_limit, care, needs_progress, when_full, wakers }
     }
 
     /// Makes the rings from `sources` to a node: their writing ends go to the outlets of the sources, their reading
@@ -61,7 +68,7 @@ impl Assembly {
         let mut fan_in = FanIn::new(self.order);
         let mut input_lanes = Vec::new();
         for source in sources {
-            let (mut sender, mut receiver) = ring::bounded(self.capacity);
+            let (mut sender, mut receiver) = ring::with_policy(self.capacity, self.when_full[node]);
             self.care.tend(&mut sender);
             sender.set_waker(self.wakers[node].clone());
             receiver.set_waker(self.wakers[source.node].clone());
@@ -116,6 +123,11 @@ fn check(graph: &Graph) -> Result<(), GraphError> {
             problems.push(GraphProblem::FusedTwice { stage: stage.clone() });
         }
         fused.push(stage);
+    }
+    for (stage, _) in &settings.when_full {
+        if !graph.nodes.iter().any(|node| node.name == *stage && !node.sources.is_empty()) {
+            problems.push(GraphProblem::UnknownStage { stage: stage.clone() });
+        }
     }
     for (worker, _) in &settings.cpus {
         let is_worker = settings.fused.iter().any(|(name, _)| name == worker);

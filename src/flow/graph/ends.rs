@@ -7,10 +7,10 @@ use std::fmt;
 
 use super::super::fan_in::{Drained, FanIn};
 use super::super::item::Envelope;
-use super::super::out_port::Ports;
+use super::super::ports::Ports;
 use super::super::runtime::OutsideEnds;
 use crate::idle::{Idle, IdleState};
-use crate::ring::{PopError, PushError, Receiver, WriteError};
+use crate::ring::{PopError, PushError, Receiver, WhenFull, WriteError};
 
 /// After so many pushes an input flushes by itself.
 pub const INPUT_BATCH: usize = 64;
@@ -73,6 +73,10 @@ impl<T: Clone> Input<T> {
     /// Pushes an item; gives it back with [`PushError::Full`] if a ring that it has to go into is full (or the graph
     /// has not started yet), and with [`PushError::Closed`] if nobody is left to take it. Never waits.
     ///
+    /// A ring that is full counts only where its policy ([`Graph::when_full`](super::Graph::when_full)) is
+    /// [`WhenFull::Block`] or [`WhenFull::Error`]. With the other two the item is taken, and this one or the oldest is
+    /// dropped there.
+    ///
     /// Its event time is that of the item before, see [`try_push_at`](Self::try_push_at).
     #[inline]
     pub fn try_push(&mut self, item: T) -> Result<(), PushError<T>> {
@@ -89,13 +93,14 @@ impl<T: Clone> Input<T> {
         };
         if !rings.ports.have_room() {
             // Flushing shows what is there to whoever has to make room, and finds out who is gone.
-            let closed = self.flush().is_err();
-            let room = !closed && self.handover.get().is_ok_and(|rings| rings.ports.have_room());
-            if !room {
-                return Err(if closed { PushError::Closed(item) } else { PushError::Full(item) });
+            if self.flush().is_err() {
+                return Err(PushError::Closed(item));
             }
-            return self.try_push_at(item, time_ns);
+            if self.is_refused(WhenFull::Block) || self.is_refused(WhenFull::Error) {
+                return Err(PushError::Full(item));
+            }
         }
+        let Ok(rings) = self.handover.get() else { return Err(PushError::Closed(item)) };
         if rings.ports.are_closed() {
             return Err(PushError::Closed(item));
         }
@@ -112,8 +117,11 @@ impl<T: Clone> Input<T> {
         Ok(())
     }
 
-    /// Pushes an item, waiting for room (spinning first, then sleeping up to 1 ms at a time). The error is
-    /// always [`PushError::Closed`].
+    /// Pushes an item, waiting for room (spinning first, then sleeping up to 1 ms at a time).
+    ///
+    /// It waits only for rings whose policy is [`WhenFull::Block`]. Where one is full whose policy is
+    /// [`WhenFull::Error`], the item comes back at once as [`PushError::Full`]; every other error is
+    /// [`PushError::Closed`].
     ///
     /// With a [`Stepper`](super::Stepper) on the same thread nobody would make room: use
     /// [`try_push`](Self::try_push) there.
@@ -135,12 +143,31 @@ impl<T: Clone> Input<T> {
     fn push_waiting(&mut self, mut item: T, time_ns: i64) -> Result<(), PushError<T>> {
         let mut idle = IdleState::new(Idle::Backoff);
         loop {
+            if self.is_refused(WhenFull::Error) {
+                return Err(PushError::Full(item));
+            }
             idle.idle(0);
             match self.try_push_at(item, time_ns) {
                 Err(PushError::Full(back)) => item = back,
                 pushed_or_closed => return pushed_or_closed,
             }
         }
+    }
+
+    /// Whether a ring with this policy is full.
+    fn is_refused(&mut self, policy: WhenFull) -> bool {
+        self.handover.get().is_ok_and(|rings| rings.ports.refuse(policy))
+    }
+
+    /// Whether everything that was pushed is in the rings, or was dropped, and nothing waits in front of one (which can
+    /// be only where the policy is [`WhenFull::DropOldest`]): else [`flush`](Self::flush) again. Closing leaves it to the receiver.
+    pub fn is_settled(&mut self) -> bool {
+        self.handover.get().is_ok_and(|rings| rings.ports.are_settled() || rings.ports.are_closed())
+    }
+
+    /// How many items were dropped so far in front of the rings that lead away from here, and on them.
+    pub fn dropped(&mut self) -> u64 {
+        self.handover.get().map_or(0, |rings| rings.ports.dropped())
     }
 
     /// Makes everything pushed so far visible to the graph. [`WriteError::Closed`] if nobody is left to take it.

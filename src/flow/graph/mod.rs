@@ -17,13 +17,14 @@ use std::rc::Rc;
 use super::fan_in::FanIn;
 use super::item::Envelope;
 use super::order::MergeOrder;
-use super::out_port::{OutPort, PENDING_LIMIT, Ports};
+use super::out_port::{OutPort, PENDING_LIMIT};
 use super::partition::way_of;
+use super::ports::Ports;
 use super::runtime::{OutsideEnds, Running, StartError};
 use super::stage::Stage;
 use crate::cores::{LowJitter, PinPolicy};
 use crate::idle::Idle;
-use crate::ring;
+use crate::ring::{self, WhenFull};
 use assembly::Assembly;
 use ends::InputRings;
 use operator::{ByClosure, OperatorStage};
@@ -97,6 +98,8 @@ struct Settings {
     cpus: Vec<(String, usize)>,
     /// Worker, stages.
     fused: Vec<(String, Vec<String>)>,
+    /// Stage or output, policy of the rings that lead there.
+    when_full: Vec<(String, WhenFull)>,
 }
 
 /// Describes stages, joined by rings, each on a thread of its own.
@@ -158,6 +161,7 @@ impl Graph {
                 low_jitter: LowJitter::default(),
                 cpus: Vec::new(),
                 fused: Vec::new(),
+                when_full: Vec::new(),
             },
             outside: OutsideEnds::default(),
             problems: Vec::new(),
@@ -223,6 +227,41 @@ impl Graph {
     pub fn fuse<S: Into<String>>(&mut self, worker: impl Into<String>, stages: impl IntoIterator<Item = S>) {
         let stages = stages.into_iter().map(Into::into).collect();
         self.settings.fused.push((worker.into(), stages));
+    }
+
+    /// What becomes of an item when a ring that leads to this stage or output is full; [`WhenFull::Block`] unless told
+    /// otherwise. What is dropped is counted ([`Report::dropped`](super::Report::dropped)); with [`WhenFull::Error`] the
+    /// stage that sends fails. [`Input::push`] says what it comes to there.
+    ///
+    /// Under the policies that don't block, what comes out depends on timing, in whatever [order](Self::order).
+    ///
+    /// ```
+    /// use varpin::flow::Graph;
+    /// use varpin::ring::WhenFull;
+    /// let mut graph = Graph::new().capacity(4);
+    /// let (mut input, prices) = graph.input("prices");
+    /// let shown = graph.stage("shown", &prices, |price: &u32, out| out.send(*price));
+    /// let mut output = graph.output("screen", &shown);
+    /// graph.when_full("shown", WhenFull::DropOldest);
+    /// let mut stepper = graph.stepper()?;
+    /// for price in 1..=100 {
+    ///     input.try_push(price).unwrap(); // nobody takes them yet
+    /// }
+    /// input.close();
+    /// # let _ = &mut output;
+    /// while !stepper.is_done() {
+    ///     stepper.step();
+    /// }
+    /// let mut screen = Vec::new();
+    /// while let Ok(price) = output.pop() {
+    ///     screen.push(price);
+    /// }
+    /// assert_eq!(screen, [97, 98, 99, 100]);
+    /// assert_eq!(stepper.finish().unwrap().dropped_items(), 96);
+    /// # Ok::<(), varpin::flow::GraphError>(())
+    /// ```
+    pub fn when_full(&mut self, stage: impl Into<String>, policy: WhenFull) {
+        self.settings.when_full.push((stage.into(), policy));
     }
 
     /// Adds an input. It may be moved to the thread that feeds it.
@@ -367,15 +406,16 @@ impl Graph {
                 ports.append(&mut outlet.borrow_mut());
                 ways.push(start..ports.len());
             }
+            let ports = Ports::from(ports);
             Some(Box::new(OperatorStage {
                 name: to,
                 rank: node as u16,
                 fan_in,
                 input_lanes,
-                ports: Ports::from(ports),
+                batch_limit: ports.batch_limit(assembly.batch_limit),
+                ports,
                 ways,
                 operator,
-                batch_limit: assembly.batch_limit,
                 ended: false,
                 time_ns: 0,
             }))

@@ -2,7 +2,8 @@
 
 use super::super::fan_in::FanIn;
 use super::super::item::Envelope;
-use super::super::out_port::{PendingFull, Ports};
+use super::super::out_port::PendingFull;
+use super::super::ports::Ports;
 use super::super::stage::{Cycle, Leftovers, Stage};
 use std::ops::Range;
 

@@ -36,7 +36,7 @@ pub enum GraphProblem {
         /// The flow.
         flow: String,
     },
-    /// A stage was pinned or fused that doesn't exist.
+    /// A stage was pinned, fused or given a policy that doesn't exist.
     UnknownStage {
         /// Its name.
         stage: String,
@@ -68,7 +68,7 @@ impl fmt::Display for GraphProblem {
             Self::NoSource { stage } => write!(f, "{stage} takes nothing: give it at least one flow"),
             Self::TakenTwice { stage, flow } => write!(f, "{stage} takes {flow} twice"),
             Self::OtherGraph { stage, flow } => write!(f, "{stage} takes {flow}, which is of another graph"),
-            Self::UnknownStage { stage } => write!(f, "there is no stage named {stage} to place"),
+            Self::UnknownStage { stage } => write!(f, "there is no stage named {stage}"),
             Self::FusedTwice { stage } => write!(f, "{stage} is fused twice"),
             Self::Zero { setting } => write!(f, "the {setting} must be at least 1"),
             Self::TooManyNodes { limit } => {

@@ -74,6 +74,7 @@ impl Stepper {
             workers: vec![worker],
             undelivered: count_undelivered(&self.leftovers),
             low_jitter: LowJitterReport::default(),
+            dropped: self.leftovers.dropped(),
         }
         .into_result()
     }

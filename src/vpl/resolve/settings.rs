@@ -13,7 +13,7 @@ const MAX_SAMPLE: u32 = 1_000_000;
 
 const IDLE: &[&str] = &["auto", "spin", "yield", "backoff", "park"];
 const ORDER: &[&str] = &["arrival", "timestamp", "deterministic"];
-const WHEN_FULL: &[&str] = &["block", "error"];
+const WHEN_FULL: &[&str] = &["block", "drop_newest", "drop_oldest", "error"];
 
 /// Keys that the language's design names and this version does not carry out yet: refused, never ignored.
 const CONTEXT_LATER: &[&str] = &[
@@ -123,12 +123,7 @@ fn word(key: &str, value: &Setting, allowed: &[&str], findings: &mut Findings) -
     if allowed.contains(&text) {
         return Some(text.to_owned());
     }
-    let message = match (key, text) {
-        ("when_full", "drop_newest" | "drop_oldest") => {
-            format!("`when_full: {text}` is not supported yet")
-        }
-        _ => format!("bad value for `{key}`"),
-    };
+    let message = format!("bad value for `{key}`");
     findings.push(Diagnostic::error(value.span, message).help(format!("one of: {}", allowed.join(", "))));
     None
 }
