@@ -12,7 +12,7 @@ LONG_FILE=700
 TOO_LONG_FILE=900
 
 # Every check is a function that runs in the tree to be checked and prints `file:line: fault` for each fault.
-CHECKS="atomics rtrb unsafe_reasons unsafe_files openings leftovers ignored_tests machine_paths columns long_files orderings"
+CHECKS="atomics rtrb unsafe_reasons unsafe_files openings leftovers ignored_tests machine_paths columns long_files orderings exhaustive"
 
 # Rust files below the directories given that are there.
 rust_files() {
@@ -88,6 +88,25 @@ machine_paths() {
     find . \( -name target -o -name .git \) -prune -o -type f \( -name '*.rs' -o -name '*.md' -o -name '*.toml' -o -name '*.sh' \
         -o -name '*.vpl' -o -name '*.yml' -o -name '*.txt' -o -path './.ci/*' \) -print | sed 's|^\./||' | sort |
         grep -v '^scripts/tidy\.sh$' | xargs -r grep -nE '(^|[^A-Za-z0-9_.])/(home|root|Users|work|tmp)/[A-Za-z0-9_.]' || true
+}
+
+# What the language names is resolved without a wildcard: a match behind a comment `// Exhaustive` has no arm `_`, and each of the
+# places below has one.
+exhaustive() {
+    local place
+    for place in declarations.rs:StatementKind stream.rs:SourceKind stream.rs:OperatorKind expr.rs:ExprKind functions.rs:BlockStatementKind; do
+        [ ! -f "src/vpl/resolve/${place%:*}" ] || grep -q "// Exhaustive over ${place#*:}" "src/vpl/resolve/${place%:*}" ||
+            echo "src/vpl/resolve/${place%:*}:1: no match that is said to be exhaustive over ${place#*:}"
+    done
+    rust_files src | xargs -r awk '
+        FNR == 1 { inside = said = 0 }
+        /\/\/ Exhaustive/ { said = 1; next }
+        said && /match .*\{$/ { match($0, /^ */); depth = RLENGTH; inside = 1; said = 0; next }
+        inside {
+            match($0, /^ */)
+            if (RLENGTH == depth && $0 ~ /^ *}/) inside = 0
+            if (RLENGTH == depth + 4 && $0 ~ /^ *(\| )?_( |$)/) print FILENAME ":" FNR ": a wildcard where all is to be named"
+        }'
 }
 
 # Lines that no editor shows whole, counted in characters. A string that can't be broken is no excuse.
@@ -191,6 +210,8 @@ teeth() {
     bite machine_paths docs/planted.md 'see /tmp/x'
     bite columns src/clock.rs "// $(printf '%0120d' 0)"
     bite long_files src/planted.rs "//! Long.$(printf '\\n%.0s' $(seq "$TOO_LONG_FILE"))"
+    bite exhaustive src/vpl/resolve/stream.rs 'fn f() {\n    // Exhaustive\n    match x {\n        A => match y {\n            _ => {}\n        },\n        _ => {}\n    }\n}'
+    bite exhaustive src/vpl/resolve/stream.rs 'fn f() {\n    // Exhaustive\n    match x {\n        A => {}\n        _ if b => {}\n    }\n}'
     bite orderings src/clock.rs 'fn f() { x.load(Ordering::Acquire); }'
     bite orderings src/clock.rs '// Relaxed: names the other one.\nfn f() { x.store(1, Ordering::Release); }'
     bite orderings src/clock.rs '// SeqCst\n\n\n\n\n\n\nfn f() { fence(Ordering::SeqCst); }'

@@ -4,6 +4,7 @@
 
 use varpin::engine::{Engine, Program, ProgramError};
 use varpin::vpl::diagnostic::Severity;
+use varpin::vpl::syntax;
 
 /// A row of a table with three columns: line, example, what becomes of it.
 struct Row {
@@ -86,4 +87,135 @@ fn a_row_that_is_wrong_is_found() {
     assert!(wrong("stream S = E.nowhere()", "runs"));
     assert!(wrong("stream S = E.aggregate(n: count())", "refused: something else"));
     assert!(!wrong("stream S = E", "runs"));
+}
+
+/// Names of variants. Whoever adds one is told by the compiler that it belongs here too.
+macro_rules! variants {
+    ($check:ident, $all:ident, $ty:ident, $($name:ident),+) => {
+        const $all: &[&str] = &[$(stringify!($name)),+];
+        #[allow(dead_code)] // it is compiled, and that is all it is for
+        fn $check(value: &syntax::$ty) {
+            match value {
+                $(syntax::$ty::$name { .. } => {})+
+            }
+        }
+    };
+}
+
+variants!(
+    statements,
+    STATEMENTS,
+    StatementKind,
+    Context,
+    Config,
+    Connector,
+    Event,
+    TypeAlias,
+    TypeRecord,
+    Binding,
+    Function,
+    Import,
+    Pattern,
+    Stream,
+    For,
+    Assign
+);
+variants!(sources, SOURCES, SourceKind, Merge, Join, Timer, Sequence, From, Step);
+variants!(
+    operators,
+    OPERATORS,
+    OperatorKind,
+    FollowedBy,
+    Context,
+    Where,
+    Filter,
+    Map,
+    Select,
+    Emit,
+    PartitionBy,
+    Window,
+    Aggregate,
+    Having,
+    Distinct,
+    OrderBy,
+    Limit,
+    Watermark,
+    AllowedLateness,
+    Print,
+    Log,
+    Tap,
+    Process,
+    OnError,
+    Concurrent,
+    To,
+    From,
+    On,
+    Within,
+    Not,
+    Trend,
+    Strict,
+    Stnm,
+    Stam,
+    Each,
+    Longest,
+    Subsets,
+    Fork,
+    Reserved
+);
+variants!(
+    expressions,
+    EXPRESSIONS,
+    ExprKind,
+    Literal,
+    Name,
+    Unary,
+    Binary,
+    Range,
+    If,
+    Match,
+    Member,
+    Index,
+    Slice,
+    Call,
+    Lambda,
+    Array,
+    Map
+);
+variants!(
+    blocks,
+    BLOCKS,
+    BlockStatementKind,
+    Binding,
+    Assign,
+    If,
+    For,
+    While,
+    Break,
+    Continue,
+    Return,
+    Emit,
+    Expr
+);
+variants!(
+    binary, BINARY, BinaryOp, Or, Xor, And, Eq, Ne, Lt, Le, Gt, Ge, In, NotIn, Is, BitOr, BitXor, BitAnd,
+    Shl, Shr, Add, Sub, Mul, Div, Rem, Pow, Coalesce
+);
+variants!(
+    types, TYPES, TypeKind, Int, Float, Bool, Str, Timestamp, Duration, Named, Array, Map, Tuple, Stream,
+    Optional
+);
+
+#[test]
+fn every_form_of_the_grammar_has_a_row() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/compatibility.md");
+    let mut seen = std::collections::BTreeSet::new();
+    for row in rows(&std::fs::read_to_string(path).unwrap()) {
+        // The names of the variants stand in what a tree prints of itself, behind the member that holds them.
+        let tree = format!("{:?}", varpin::vpl::parser::parse(&row.program).0);
+        let words = tree.split(|c: char| !c.is_ascii_alphanumeric()).map(str::to_owned);
+        seen.extend(words);
+    }
+    let all = [STATEMENTS, SOURCES, OPERATORS, EXPRESSIONS, BLOCKS, BINARY, TYPES].concat();
+    let without: Vec<&str> = all.into_iter().filter(|name| !seen.contains(*name)).collect();
+    assert!(without.is_empty(), "no row of docs/compatibility.md has {without:?}");
 }

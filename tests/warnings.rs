@@ -31,6 +31,20 @@ fn a_window_whose_rows_nothing_uses_together() {
     is_quiet("stream S = join(A, B).on(A.id == B.id).window(10s).emit(id: A.id)");
 }
 
+/// Whatever nobody consumes is a result, so only a function that emits nothing leaves a stream without any.
+#[test]
+fn a_stream_that_nobody_consumes_and_that_has_no_result() {
+    warns("stream S = E.process(quiet(v)) fn quiet(x: int): x + 1", "never emits anything");
+    is_quiet("stream S = E.process(loud(v)) fn loud(x: int): emit T(v: x)");
+    is_quiet("stream S = E.where(v > 1)");
+}
+
+#[test]
+fn a_connector_that_no_stream_uses() {
+    warns("connector out = file (path: \"x.evt\") stream S = E", "connector `out` is used by no stream");
+    is_quiet("connector out = file (path: \"x.evt\") stream S = E.to(out)");
+}
+
 #[test]
 fn a_context_in_which_no_stream_runs() {
     warns("context a context b stream S = E.context(a)", "no stream runs in context `b`");

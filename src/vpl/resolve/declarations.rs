@@ -447,6 +447,7 @@ impl<'a> Resolver<'a> {
     /// Statements that cannot stand where they stand. What else there is has been taken by its own pass.
     fn refuse_the_rest(&mut self, program: &'a Program) {
         for statement in &program.statements {
+            // Exhaustive over StatementKind: what the language names gets its meaning, or is refused by name.
             match &statement.kind {
                 StatementKind::Import { path_span, .. } => {
                     // Those of a file have been replaced by what they import.

@@ -33,6 +33,7 @@ impl Resolver<'_> {
     pub(super) fn expr(&mut self, expr: &syntax::Expr, scope: &mut Scope) -> Expr {
         let boxed =
             |this: &mut Self, part: &syntax::Expr, scope: &mut Scope| Box::new(this.expr(part, scope));
+        // Exhaustive over ExprKind: what the language names gets its meaning, or is refused by name.
         match &expr.kind {
             ExprKind::Literal(value) => Expr::Const(literal(value)),
             ExprKind::Name(name) => self.name(name, expr.span, scope),

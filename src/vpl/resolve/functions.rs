@@ -43,6 +43,7 @@ impl<'a> Resolver<'a> {
     }
 
     fn block_statement(&mut self, statement: &BlockStatement, scope: &mut Scope) -> Statement {
+        // Exhaustive over BlockStatementKind: what the language names gets its meaning, or is refused by name.
         match &statement.kind {
             BlockStatementKind::Binding(binding) => {
                 let value = self.expr(&binding.value, scope);

@@ -246,6 +246,7 @@ impl<'a> Resolver<'a> {
 
     /// The source, and the layout of its rows where it has one of its own.
     fn source(&mut self, stream: &str, source: &'a Source, scope: &mut Scope) -> (SourcePlan, Option<usize>) {
+        // Exhaustive over SourceKind: what the language names gets its meaning, or is refused by name.
         match &source.kind {
             SourceKind::Step(step) if !step.all && !step.negated && step.trend.is_none() => {
                 return (self.single(step, scope), None);
@@ -370,6 +371,7 @@ impl<'a> Resolver<'a> {
     fn operator(&mut self, operator: &'a syntax::Operator, draft: &mut Draft) {
         let at = operator.name_span;
         self.check_behind_to(&operator.kind, &construct(&operator.kind), at, draft);
+        // Exhaustive over OperatorKind: what the language names gets its meaning, or is refused by name.
         match &operator.kind {
             OperatorKind::Context(name) => self.set_context(name, draft),
             OperatorKind::Where(test) | OperatorKind::Having(test) => {
