@@ -8,8 +8,10 @@
 //! 3. After the sender is dropped the receiver still gets every item, and only then [`PopError::Closed`].
 //! 4. After the receiver is dropped the sender learns it and gets its item back; what was undelivered is counted.
 //! 5. A peer that sleeps on a ring is woken by what it waits for (see [`Parker`](crate::idle::Parker)).
-//! 6. Whatever is to happen when a ring is full ([`WhenFull`]): every item is taken, dropped and counted, or left and counted;
-//!    and after an overload under [`WhenFull::DropOldest`] the newest items survive, as many as there are slots, in order.
+//! 6. Whatever is to happen when a ring is full ([`WhenFull`]): every item is taken, dropped and counted, or left
+//!    and counted;
+//!    and after an overload under [`WhenFull::DropOldest`] the newest items survive, as many as there are slots, in
+//!    order.
 //!
 //! An end of a ring is in one of three states, seen from the other end: *there*; *gone*, noticed through rtrb's flag,
 //! which is set after everything that the end did to the ring; and *gone second*: the later of the two to leave
@@ -56,7 +58,8 @@ pub fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     with_policy(capacity, WhenFull::Block)
 }
 
-/// Makes a ring of exactly `capacity` slots, both ends of which know what is to happen when it is full: for users such as
+/// Makes a ring of exactly `capacity` slots, both ends of which know what is to happen when it is full: for users
+/// such as
 /// [`OutPort`](crate::flow::OutPort) and [`FanIn`](crate::flow::FanIn), which act on it. The ring itself hands back
 /// what doesn't fit, whatever the policy.
 ///

@@ -121,9 +121,10 @@ impl Input {
 
     /// Pushes an event, waiting for room (spinning, then sleeping for up to 1 ms at a time).
     ///
-    /// It waits only for contexts that say `when_full: block`, as they do unless something else is configured. Where one
-    /// that takes the event says `error` and its ring is full, the event comes back as [`InputError::Overrun`]; where it
-    /// says `drop_newest` or `drop_oldest`, this event or the oldest one is dropped and counted
+    /// It waits only for contexts that say `when_full: block`, as they do unless something else is configured. Where
+    /// one
+    /// that takes the event says `error` and its ring is full, the event comes back as [`InputError::Overrun`];
+    /// where it says `drop_newest` or `drop_oldest`, this event or the oldest one is dropped and counted
     /// ([`Stats::dropped`](super::Stats::dropped)).
     ///
     /// The thread that polls the output must be another one, or nobody makes room: with one thread use

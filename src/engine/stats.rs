@@ -39,8 +39,8 @@ pub struct Stats {
     pub sinks: Vec<SinkCounts>,
     /// Rows left on rings, by ring; empty after a run that ended as it should.
     pub undelivered: Vec<(String, u64)>,
-    /// Rows dropped by the policy of a full ring (`when_full`), by ring. Of every event that entered a ring it holds: it was
-    /// taken, or it was dropped, or it is undelivered.
+    /// Rows dropped by the policy of a full ring (`when_full`), by ring. Of every event that entered a ring it
+    /// holds: it was taken, or it was dropped, or it is undelivered.
     pub dropped: Vec<(String, u64)>,
     /// What was asked for and could not be had, in words.
     pub warnings: Vec<String>,

@@ -23,8 +23,8 @@ pub trait Ordered {
     }
     /// The news that everything up to `seq` has been sent.
     fn progress(seq: u64) -> Self;
-    /// False for progress, and for whatever else need not be counted where items are dropped, because the next of its kind
-    /// tells as much.
+    /// False for progress, and for whatever else need not be counted where items are dropped, because the next of
+    /// its kind tells as much.
     #[inline]
     fn is_item(&self) -> bool {
         !self.is_progress()

@@ -1,7 +1,8 @@
 //! Which items in a ring are still wanted when the oldest are to be dropped: the newest ones, as many as the ring has
 //! slots, those that pend in front of it included.
 //!
-//! A pure bookkeeping of positions (items and progress notices are numbered from 0 as they are written into the ring). It knows
+//! A pure bookkeeping of positions (items and progress notices are numbered from 0 as they are written into the
+//! ring). It knows
 //! nothing of what the receiver has taken, and needn't: what is asked to be skipped and has been taken was taken in
 //! time. Progress notices take slots and are no items, so they are not among the newest, and are never dropped in
 //! effect: the receiver takes note of those that it skips.

@@ -15,9 +15,10 @@
 //!
 //! - [`WhenFull::Block`] (default): it pends, and the port is blocked.
 //! - [`WhenFull::DropNewest`]: it is dropped and counted.
-//! - [`WhenFull::DropOldest`]: it pends, without blocking the port. As many items as the ring has slots may pend; and of
-//!   all that nobody has taken only so many, the newest, survive. Those before them are dropped and counted: by this end
-//!   where they pend, by the other one, at this one's request, where they are in the ring.
+//! - [`WhenFull::DropOldest`]: it pends, without blocking the port. As many items as the ring has slots may pend;
+//! and of
+//!   all that nobody has taken only so many, the newest, survive. Those before them are dropped and counted: by this
+//!   end where they pend, by the other one, at this one's request, where they are in the ring.
 //! - [`WhenFull::Error`]: it is lost and counted as undelivered, and the next flush fails.
 //!
 //! What is staged is published before a policy is applied, so that a receiver which only has to look finds it.
@@ -507,9 +508,10 @@ impl<T: Ordered> OutPort<T> {
         self.closed || (self.pending.is_empty() && self.ring.has_room())
     }
 
-    /// Publishes what is staged, leaves what pends to the receiver if the policy is [`WhenFull::DropOldest`] and else counts
-    /// it as undelivered, and hands over what it takes to tell, after the run, how many items nobody took. What is sent afterwards is lost and not in that count. The ring itself is
-    /// closed when the port is dropped.
+    /// Publishes what is staged, leaves what pends to the receiver if the policy is [`WhenFull::DropOldest`] and
+    /// else counts
+    /// it as undelivered, and hands over what it takes to tell, after the run, how many items nobody took. What is
+    /// sent afterwards is lost and not in that count. The ring itself is closed when the port is dropped.
     pub fn close(&mut self) -> RingLeft {
         // Whether the receiver is gone makes no difference here: the tally tells what it left.
         let _ = self.ring.publish();

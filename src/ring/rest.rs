@@ -1,10 +1,11 @@
 //! What a sender leaves behind that the ring has no room for: the receiver goes on with it after the ring's last item.
 //!
-//! Only rings whose policy is [`WhenFull::DropOldest`] have a place for it. There the newest items may wait in front of a
+//! Only rings whose policy is [`WhenFull::DropOldest`] have a place for it. There the newest items may wait in front
+//! of a
 //! full ring when the sender is closed, and a sender must be able to go at once: nobody promises that the receiver ever
 //! makes room while the sender waits. So the rest goes into a ring of its own, just large enough, and that ring's
-//! receiving end through a slot beside the first one. The slot is filled before the sender is dropped, and looked into after
-//! the sender was seen gone, so that a rest is never missed.
+//! receiving end through a slot beside the first one. The slot is filled before the sender is dropped, and looked
+//! into after the sender was seen gone, so that a rest is never missed.
 
 use std::collections::VecDeque;
 
@@ -26,7 +27,8 @@ pub(super) fn slot<T>(when_full: WhenFull) -> (Leaves<T>, GoesOn<T>) {
 
 impl<T> Sender<T> {
     /// Leaves `rest` to the receiver, to be taken after everything that is in the ring; to be called once, before the
-    /// sender is dropped, and nothing must be pushed afterwards. Returns the tally of what becomes of the rest. Gives it back
+    /// sender is dropped, and nothing must be pushed afterwards. Returns the tally of what becomes of the rest.
+    /// Gives it back
     /// where the ring has no place for it (its policy isn't [`WhenFull::DropOldest`]) or the receiver is gone.
     ///
     /// ```

@@ -69,7 +69,8 @@ impl Tally {
     #[inline]
     pub fn skip_mark(&self) -> u64 {
         // Relaxed: the number says all. A mark that is seen late skips less, and what is taken then was taken in time.
-        // It is not seen later than an item that was pushed behind it: the ring's own release and acquire order the two.
+        // It is not seen later than an item that was pushed behind it: the ring's own release and acquire order the
+        // two.
         self.0.drops.skip_before.load(Ordering::Relaxed)
     }
 

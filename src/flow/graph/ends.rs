@@ -160,7 +160,8 @@ impl<T: Clone> Input<T> {
     }
 
     /// Whether everything that was pushed is in the rings, or was dropped, and nothing waits in front of one (which can
-    /// be only where the policy is [`WhenFull::DropOldest`]): else [`flush`](Self::flush) again. Closing leaves it to the receiver.
+    /// be only where the policy is [`WhenFull::DropOldest`]): else [`flush`](Self::flush) again. Closing leaves it
+    /// to the receiver.
     pub fn is_settled(&mut self) -> bool {
         self.handover.get().is_ok_and(|rings| rings.ports.are_settled() || rings.ports.are_closed())
     }

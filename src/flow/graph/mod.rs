@@ -230,8 +230,8 @@ impl Graph {
     }
 
     /// What becomes of an item when a ring that leads to this stage or output is full; [`WhenFull::Block`] unless told
-    /// otherwise. What is dropped is counted ([`Report::dropped`](super::Report::dropped)); with [`WhenFull::Error`] the
-    /// stage that sends fails. [`Input::push`] says what it comes to there.
+    /// otherwise. What is dropped is counted ([`Report::dropped`](super::Report::dropped)); with [`WhenFull::Error`]
+    /// the stage that sends fails. [`Input::push`] says what it comes to there.
     ///
     /// Under the policies that don't block, what comes out depends on timing, in whatever [order](Self::order).
     ///
