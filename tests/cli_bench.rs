@@ -138,8 +138,9 @@ fn collect(value: &Value, path: &str, members: &mut BTreeSet<String>) {
         Value::Null if path == "floor" => {
             members.extend(["floor.cpus", "floor.one_way", "floor.hops"].map(str::to_owned));
         }
+        // A list of distributions is described as a whole.
         _ => {
-            members.insert(path.to_owned());
+            members.insert(path.strip_suffix("[]").unwrap_or(path).to_owned());
         }
     }
 }

@@ -65,6 +65,10 @@ pub struct ContextStage {
     batch_limit: usize,
     /// What streams in front of the stage have made of the end of the input.
     ends: Vec<Row>,
+    /// The same of the workers of pools. Each brings its share, so by ring they are not in the order of one worker.
+    ends_of_pools: Vec<Row>,
+    /// By lane: whether a worker of a pool sends over it. Lanes that are added later do.
+    from_pool: Vec<bool>,
     /// The sequence number of the round that is being collected; 0 where there is none.
     round: u64,
     /// Live: the round is that of the clock, which has come to this time.
@@ -155,6 +159,8 @@ impl ContextStage {
             outside: parts.outside,
             rings: Rings { results, ports, failures: parts.failures, fatal: None },
             ends: Vec::new(),
+            ends_of_pools: Vec::new(),
+            from_pool: parts.from_pool,
             round: 0,
             clock_ns: None,
             clock_seq: 0,
@@ -177,6 +183,7 @@ impl ContextStage {
             only_started = resizing.is_about_to_send_barrier();
         }
         let Self { streams, inputs, rings, round, clock_ns, clock_seq, ends, held_back, resizing, .. } = self;
+        let (ends_of_pools, from_pool) = (&mut self.ends_of_pools, &self.from_pool);
         let blocked = rings.ports.are_blocked() || only_started;
         let row_by_row = self.row_by_row;
         let take = |lane: usize, row: &Row| {
@@ -190,7 +197,8 @@ impl ContextStage {
                 return false;
             }
             if row.seq() == super::FLUSH_SEQ {
-                ends.push(row.clone());
+                let of_pool = from_pool.get(lane).is_none_or(|from_pool| *from_pool);
+                if of_pool { ends_of_pools.push(row.clone()) } else { ends.push(row.clone()) }
             } else if row_by_row && is_clock {
                 if held_back.is_some() {
                     streams.on_clock_of_lane(lane, row, rings);
@@ -286,7 +294,9 @@ impl Stage for ContextStage {
             && self.round == 0
             && !self.rings.ports.are_blocked()
         {
-            for row in self.ends.drain(..) {
+            // One worker would have flushed them by their times; under `deterministic` their tags say more.
+            self.ends_of_pools.sort_by_key(Row::time_ns);
+            for row in self.ends.drain(..).chain(self.ends_of_pools.drain(..)) {
                 self.streams.collect(&row, &mut self.rings);
             }
             self.streams.flush(&mut self.rings);
