@@ -48,6 +48,7 @@ pub(super) struct NewWorker {
 /// let resizing = engine.resize("c", "S", 2)?;
 /// while !resizing.is_done() {
 ///     engine.step();
+///     engine.poll(|_result| {}); // whoever takes results has to take the new rings, too
 /// }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
