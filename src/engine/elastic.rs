@@ -43,8 +43,9 @@ pub(super) struct NewWorker {
 ///
 /// ```
 /// use varpin::engine::{Engine, Program};
-/// let text = "context c\nstream S = A.context(c).partition_by(k).concurrent(workers: 1).window(2).aggregate(n:
-/// count())"; let mut engine = Engine::builder(&Program::parse(text)?).stepped().build()?;
+/// let text = "context c\n\
+///     stream S = A.context(c).partition_by(k).concurrent(workers: 1).window(2).aggregate(n: count())";
+/// let mut engine = Engine::builder(&Program::parse(text)?).stepped().build()?;
 /// let resizing = engine.resize("c", "S", 2)?;
 /// while !resizing.is_done() {
 ///     engine.step();

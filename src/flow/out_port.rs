@@ -16,7 +16,7 @@
 //! - [`WhenFull::Block`] (default): it pends, and the port is blocked.
 //! - [`WhenFull::DropNewest`]: it is dropped and counted.
 //! - [`WhenFull::DropOldest`]: it pends, without blocking the port. As many items as the ring has slots may pend;
-//! and of
+//!   and of
 //!   all that nobody has taken only so many, the newest, survive. Those before them are dropped and counted: by this
 //!   end where they pend, by the other one, at this one's request, where they are in the ring.
 //! - [`WhenFull::Error`]: it is lost and counted as undelivered, and the next flush fails.
