@@ -157,3 +157,19 @@ fn a_program_without_a_file_cannot_import() {
     let Err(error) = Program::parse("import \"a.vpl\"\nstream S = R") else { panic!("it loads") };
     assert!(error.to_string().contains("loaded from a file"), "{error}");
 }
+
+#[test]
+fn the_name_of_an_import_means_nothing_else() {
+    for (main, words) in [
+        ("import \"lib.vpl\" as lib\nstream S = E.emit(x: lib.twise(v))", "did you mean `lib.twice`?"),
+        ("import \"lib.vpl\" as lib\nstream S = E.emit(x: lib.E)", "declares no function or value `E`"),
+        ("import \"lib.vpl\" as lib\nstream S = E as lib .emit(x: lib.v)", "`lib` is the name of the import"),
+        ("import \"lib.vpl\" as lib\nstream S = R.emit(x: lib)", "`lib` is the name of the import"),
+        ("import \"lib.vpl\" as v\nstream S = E.emit(x: v)", "`v` is the name of the import"),
+    ] {
+        let library = "let limit = 10\nfn twice(x): x * 2\nevent E: v: int\n";
+        let root = folder(&[("main.vpl", main), ("lib.vpl", library)]);
+        let report = report(root.path());
+        assert!(report.contains(words), "{main}\n{report}");
+    }
+}

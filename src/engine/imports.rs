@@ -12,7 +12,9 @@ use std::path::{Component, Path, PathBuf};
 use crate::vpl::diagnostic::{Diagnostic, ImportedText};
 use crate::vpl::parser::{MAX_SOURCE_BYTES, parse};
 use crate::vpl::rewrite::{self, Rewrite};
-use crate::vpl::syntax::{Expr, ExprKind, Program, Span, Statement, StatementKind};
+use crate::vpl::syntax::{Program, Span, Statement, StatementKind};
+
+use super::import_names::{self, Named};
 
 /// How deep imports may lead.
 const MAX_DEPTH: usize = 32;
@@ -73,7 +75,7 @@ impl Follow {
     /// Takes the statements of a file that lies in `directory`.
     fn file(&mut self, directory: &Path, tree: Program) {
         let mut own: Vec<usize> = Vec::new();
-        let mut aliases: HashMap<String, HashSet<String>> = HashMap::new();
+        let mut imports: Vec<Named> = Vec::new();
         for statement in tree.statements {
             let StatementKind::Import { path, path_span, alias } = &statement.kind else {
                 own.push(self.done.tree.statements.len());
@@ -82,20 +84,20 @@ impl Follow {
             };
             match (self.import(directory, path, *path_span), alias) {
                 (Ok(file), Some(alias)) => {
-                    let names = self.names.get(&file).cloned().unwrap_or_default();
-                    if aliases.insert(alias.text.clone(), names).is_some() {
+                    if imports.iter().any(|known| known.alias == alias.text) {
                         let message = format!("two imports are called `{}`", alias.text);
                         self.done.findings.push(Diagnostic::error(alias.span, message));
                     }
+                    let values = self.names.get(&file).cloned().unwrap_or_default();
+                    imports.push(Named { alias: alias.text.clone(), path: path.clone(), values });
                 }
                 (Ok(_), None) => {}
                 (Err(finding), _) => self.done.findings.push(finding),
             }
         }
-        if !aliases.is_empty() {
-            let mut qualified = Qualified(aliases);
+        if !imports.is_empty() {
             for at in own {
-                rewrite::statement(&mut self.done.tree.statements[at], &mut qualified);
+                import_names::resolve(&mut self.done.tree.statements[at], &imports, &mut self.done.findings);
             }
         }
     }
@@ -190,20 +192,6 @@ fn named(statement: &Statement) -> Option<String> {
         StatementKind::Function { name, .. } => Some(name.text.clone()),
         StatementKind::Binding(binding) => Some(binding.name.text.clone()),
         _ => None,
-    }
-}
-
-/// `x.name`, where `x` is an import: the name itself.
-struct Qualified(HashMap<String, HashSet<String>>);
-
-impl Rewrite for Qualified {
-    fn expr(&mut self, expr: &mut Expr) {
-        if let ExprKind::Member { object, name, .. } = &expr.kind
-            && let ExprKind::Name(import) = &object.kind
-            && self.0.get(import).is_some_and(|names| names.contains(&name.text))
-        {
-            expr.kind = ExprKind::Name(name.text.clone());
-        }
     }
 }
 

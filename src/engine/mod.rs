@@ -33,6 +33,7 @@ mod ends;
 mod error;
 mod event;
 mod findings;
+mod import_names;
 mod imports;
 mod inline;
 mod log;

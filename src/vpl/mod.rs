@@ -9,5 +9,5 @@ pub mod plan_print;
 pub mod print;
 pub mod resolve;
 pub(crate) mod rewrite;
-mod suggest;
+pub(crate) mod suggest;
 pub mod syntax;
