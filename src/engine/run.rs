@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::connect::{BadLine, Outcome};
+use crate::connect::Outcome;
 use crate::event::Row;
 use crate::flow::{Cycle, Leftovers, OutsideEnds, Running, Stage};
 use crate::idle::{Idle, IdleState};
@@ -24,6 +24,8 @@ use super::program::Program;
 use super::record::{JsonLines, Layouts, Record};
 use super::stats::{ContextStats, DeadLetter, StageStats, Stats, StreamCounts, TakenCounts, by_stream};
 use super::tuning::{LowJitterStats, Tuned};
+
+mod sources;
 
 /// How long [`Engine::finish`] waits for the threads to end.
 const FINISH_WITHIN: Duration = Duration::from_secs(60);
@@ -447,60 +449,6 @@ impl Engine {
         }
     }
 
-    /// Feeds up to `limit` events of the files that the program itself reads (`.from`); returns how many, 0 where there
-    /// are no more. Without it they come in their places among the events that are fed, and what is left at the end: it
-    /// is for whoever feeds nothing else, or has to look after something else meanwhile.
-    pub fn feed_sources(
-        &mut self,
-        limit: usize,
-        mut sink: impl FnMut(Record<'_>),
-    ) -> Result<usize, EngineError> {
-        let mut count = 0;
-        if let Mode::Inline(inline) = &mut self.mode {
-            return inline.feed_sources(limit, None, sink);
-        }
-        while count < limit {
-            let pushed = match &mut self.mode {
-                Mode::Threads(threads) => {
-                    let [input, ..] = &mut threads.inputs[..] else {
-                        return Err(EngineError::Taken("input"));
-                    };
-                    input.push_sources(1, None)
-                }
-                Mode::Stepped(stepper) => {
-                    let input = stepper.input.as_mut().ok_or(EngineError::Closed)?;
-                    input.push_sources(1, None)
-                }
-                Mode::Inline(_) | Mode::Over => return Ok(count),
-            };
-            match pushed {
-                Ok(0) => break,
-                Ok(fed) => count += fed,
-                Err(Refused::Full) => self.make_room(&mut sink)?,
-                Err(refused) => return Err(refused.into()),
-            }
-        }
-        Ok(count)
-    }
-
-    /// Takes results, and steps where nobody else does.
-    fn make_room(&mut self, sink: impl FnMut(Record<'_>)) -> Result<(), EngineError> {
-        let output = match &mut self.mode {
-            Mode::Threads(threads) => {
-                let output = threads.output.as_mut().ok_or(EngineError::Taken("output"))?;
-                threads.idle.idle(output.drain(DRAIN_LIMIT, sink));
-                output
-            }
-            Mode::Stepped(stepper) => {
-                stepper.step();
-                stepper.output.drain(DRAIN_LIMIT, sink);
-                &stepper.output
-            }
-            Mode::Inline(_) | Mode::Over => return Ok(()),
-        };
-        if output.has_failed() { Err(EngineError::Closed) } else { Ok(()) }
-    }
-
     /// Pushes an event without handing over results: [`poll`](Self::poll) does. Gives the event back where
     /// there is no room.
     pub fn try_push(&mut self, event: Event) -> Result<(), InputError> {
@@ -744,12 +692,6 @@ impl Engine {
             return Err(error.into());
         }
         outcome.and_then(|()| self.ended.as_ref().ok_or(EngineError::Closed))
-    }
-
-    /// Takes the lines of files that the program reads (`.from`) which are no events, where they are to be skipped.
-    /// They are kept up to a bound.
-    pub fn take_bad_lines(&mut self) -> Vec<BadLine> {
-        self.connectors.take_bad_lines()
     }
 
     /// What the engine tells of itself now: how busy its threads are, how full its rings, how long events take. For

@@ -1,0 +1,70 @@
+//! An engine and the files that its program reads (`.from`).
+
+use crate::connect::BadLine;
+
+use super::super::ends::Refused;
+use super::super::error::EngineError;
+use super::super::record::Record;
+use super::{DRAIN_LIMIT, Engine, Mode};
+
+impl Engine {
+    /// Feeds up to `limit` events of the files that the program itself reads (`.from`); returns how many, 0 where there
+    /// are no more. Without it they come in their places among the events that are fed, and what is left at the end: it
+    /// is for whoever feeds nothing else, or has to look after something else meanwhile.
+    pub fn feed_sources(
+        &mut self,
+        limit: usize,
+        mut sink: impl FnMut(Record<'_>),
+    ) -> Result<usize, EngineError> {
+        let mut count = 0;
+        if let Mode::Inline(inline) = &mut self.mode {
+            return inline.feed_sources(limit, None, sink);
+        }
+        while count < limit {
+            let pushed = match &mut self.mode {
+                Mode::Threads(threads) => {
+                    let [input, ..] = &mut threads.inputs[..] else {
+                        return Err(EngineError::Taken("input"));
+                    };
+                    input.push_sources(1, None)
+                }
+                Mode::Stepped(stepper) => {
+                    let input = stepper.input.as_mut().ok_or(EngineError::Closed)?;
+                    input.push_sources(1, None)
+                }
+                Mode::Inline(_) | Mode::Over => return Ok(count),
+            };
+            match pushed {
+                Ok(0) => break,
+                Ok(fed) => count += fed,
+                Err(Refused::Full) => self.make_room(&mut sink)?,
+                Err(refused) => return Err(refused.into()),
+            }
+        }
+        Ok(count)
+    }
+
+    /// Takes results, and steps where nobody else does.
+    fn make_room(&mut self, sink: impl FnMut(Record<'_>)) -> Result<(), EngineError> {
+        let output = match &mut self.mode {
+            Mode::Threads(threads) => {
+                let output = threads.output.as_mut().ok_or(EngineError::Taken("output"))?;
+                threads.idle.idle(output.drain(DRAIN_LIMIT, sink));
+                output
+            }
+            Mode::Stepped(stepper) => {
+                stepper.step();
+                stepper.output.drain(DRAIN_LIMIT, sink);
+                &stepper.output
+            }
+            Mode::Inline(_) | Mode::Over => return Ok(()),
+        };
+        if output.has_failed() { Err(EngineError::Closed) } else { Ok(()) }
+    }
+
+    /// Takes the lines of files that the program reads (`.from`) which are no events, where they are to be skipped.
+    /// They are kept up to a bound.
+    pub fn take_bad_lines(&mut self) -> Vec<BadLine> {
+        self.connectors.take_bad_lines()
+    }
+}
