@@ -277,6 +277,19 @@ fn sources_are_merged_by_time_and_what_is_given_comes_first_of_the_same_time() {
 }
 
 #[test]
+fn events_of_sources_are_paced_too() {
+    let files = Files::new();
+    files.write("a.evt", "A { n: 1 }\n@40ms A { n: 3 }\n@80ms A { n: 4 }\n");
+    let program =
+        "stream S = merge(A, R).emit(n: n)\nstream P = A.from(file, path: \"a.evt\").where(false)\n";
+    let started = std::time::Instant::now();
+    let ran = go(&files, program, "@20ms R { n: 2 }\n", &["--pace", "realtime"]).clean();
+    assert!(started.elapsed() >= Duration::from_millis(80), "{:?}", started.elapsed());
+    let names: Vec<&str> = ran.lines().iter().map(|line| &line[line.len() - 3..line.len() - 2]).collect();
+    assert_eq!(names, ["1", "2", "3", "4"]);
+}
+
+#[test]
 fn what_a_file_brings_reaches_every_stream_that_names_its_type() {
     let files = Files::new();
     files.write("a.evt", "A { v: 1 }\nOther { v: 2 }\n");

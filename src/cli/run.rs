@@ -320,6 +320,12 @@ impl<'a> Run<'a> {
             if let Some(end) = self.reason_to_stop() {
                 return Some(end);
             }
+            if self.pace.is_some() {
+                // At the distances of their times; what is left then is nothing.
+                if let Some(end) = self.wait_for_turn(i64::MAX) {
+                    return Some(end);
+                }
+            }
             let output = &mut self.output;
             match self.engine.feed_sources(SOURCE_EVENTS, |result| output.take(&result)) {
                 Ok(0) => return None,
@@ -380,7 +386,7 @@ impl<'a> Run<'a> {
                 }
             }
             if self.pace.is_some()
-                && let Some(end) = self.wait_until_due(row.time_ns())
+                && let Some(end) = self.wait_for_turn(row.time_ns())
             {
                 return Some(end);
             }
@@ -422,6 +428,26 @@ impl<'a> Run<'a> {
                 (true, true) => shortest,
                 (true, false) => (wait * 2).clamp(shortest, longest),
             };
+        }
+    }
+
+    /// Waits until an event at `time_ns` is due, after those of the program's own files that are earlier, each when it
+    /// is due itself; at `i64::MAX` there is none but those. The reason to stop, if there is one.
+    fn wait_for_turn(&mut self, time_ns: i64) -> Option<End> {
+        loop {
+            let next_ns = match self.engine.next_source_ns() {
+                Ok(Some(next_ns)) if next_ns < time_ns => next_ns,
+                Ok(_) if time_ns == i64::MAX => return None,
+                Ok(_) => return self.wait_until_due(time_ns),
+                Err(error) => return Some(End::Engine(error)),
+            };
+            if let Some(end) = self.wait_until_due(next_ns) {
+                return Some(end);
+            }
+            let output = &mut self.output;
+            if let Err(error) = self.engine.feed_sources(1, |result| output.take(&result)) {
+                return Some(End::Engine(error));
+            }
         }
     }
 

@@ -188,6 +188,18 @@ impl Input {
         outcome
     }
 
+    /// The time of the next event of the sources.
+    pub(super) fn next_source_ns(&mut self) -> Result<Option<i64>, Refused> {
+        let Some(sources) = &mut self.sources else { return Ok(None) };
+        if let Err(error) = sources.look() {
+            self.connectors.failed(error);
+            // Nothing more is read of them.
+            self.sources = None;
+            return Err(Refused::Closed);
+        }
+        Ok(sources.next_before(None).map(|row| row.time_ns()))
+    }
+
     /// Closing: sends what is left of the sources; true when there is nothing more.
     pub(super) fn finish_sources(&mut self) -> bool {
         let left = self.push_sources(usize::MAX, None);

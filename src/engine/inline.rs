@@ -417,6 +417,12 @@ impl Inline {
         Ok(count)
     }
 
+    /// The time of the next event of the sources.
+    pub(super) fn next_source_ns(&mut self) -> Result<Option<i64>, EngineError> {
+        let next = next(&mut self.sources, None, &self.connectors)?;
+        Ok(next.map(|row| row.time_ns()))
+    }
+
     /// Hands over what is queued; returns how many results that were.
     fn hand_over(&mut self, mut sink: impl FnMut(Record<'_>)) -> usize {
         let before = self.queue.results;

@@ -44,6 +44,18 @@ impl Engine {
         Ok(count)
     }
 
+    /// The time of the next event of those files, in nanoseconds since the epoch; none where there are no more. For
+    /// whoever feeds events when they are due.
+    pub fn next_source_ns(&mut self) -> Result<Option<i64>, EngineError> {
+        let input = match &mut self.mode {
+            Mode::Inline(inline) => return inline.next_source_ns(),
+            Mode::Threads(threads) => threads.inputs.first_mut(),
+            Mode::Stepped(stepper) => stepper.input.as_mut(),
+            Mode::Over => None,
+        };
+        input.map_or(Ok(None), |input| Ok(input.next_source_ns()?))
+    }
+
     /// Takes results, and steps where nobody else does.
     fn make_room(&mut self, sink: impl FnMut(Record<'_>)) -> Result<(), EngineError> {
         let output = match &mut self.mode {

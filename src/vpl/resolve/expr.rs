@@ -69,7 +69,7 @@ impl Resolver<'_> {
             ExprKind::Call { callee, args } => self.call(callee, args, expr.span, scope),
             ExprKind::Lambda { .. } => self.fail(Diagnostic::error(
                 expr.span,
-                "a lambda can stand only in `.map(..)` and `.filter(..)`",
+                "a lambda can stand only in `.map(..)`, `.filter(..)` and `.on_error(..)`",
             )),
             ExprKind::Array(items) => Expr::Array(items.iter().map(|item| self.expr(item, scope)).collect()),
             ExprKind::Map(entries) => Expr::Map(
