@@ -15,7 +15,7 @@ const SECOND: i64 = 1_000_000_000;
 fn join(kind: JoinKind, names: &[usize], window_ns: i64, count_window: Option<usize>) -> Plan {
     let name = |name: &str| NamePlan { name: name.into(), shape: 0, declared: true, consumers: vec![0] };
     let id = |side: usize| (side, Expr::Field(0, "id".into()));
-    let sides = names.iter().map(|name| InputPlan { name: *name, filter: None, remap: None });
+    let sides = names.iter().map(|name| InputPlan { name: *name, ..InputPlan::default() });
     let source = SourcePlan::Join(JoinPlan {
         kind,
         sides: sides.collect(),

@@ -92,6 +92,14 @@ struct Input {
     filter: Option<Filter>,
     remap: Option<Remap>,
     name: usize,
+    /// Which rows under the name come to it at all, where not all do.
+    only: Option<Only>,
+}
+
+#[derive(Debug)]
+struct Only {
+    lane: Option<u16>,
+    except: Box<[u16]>,
 }
 
 impl StreamRuntime {
@@ -489,16 +497,23 @@ impl Input {
             filter: plan.filter.as_ref().map(|filter| Filter::compile(filter, compiler)).transpose()?,
             remap: plan.remap.as_ref().map(Remap::new),
             name: plan.name,
+            only: (plan.lane.is_some() || !plan.except.is_empty())
+                .then(|| Only { lane: plan.lane, except: plan.except.clone().into() }),
         })
     }
 
     /// Whether it takes every row, in the layout that it has.
     fn takes_all_as_they_are(&self) -> bool {
-        self.filter.is_none() && self.remap.is_none()
+        self.filter.is_none() && self.remap.is_none() && self.only.is_none()
     }
 
     #[inline]
     fn accepts(&self, row: &Row, env: &mut Env) -> Result<bool, Failure> {
+        if let Some(only) = &self.only
+            && (only.except.contains(&row.rank()) || only.lane.is_some_and(|lane| lane != row.lane()))
+        {
+            return Ok(false);
+        }
         match &self.filter {
             None => Ok(true),
             Some(filter) => filter.keeps(row, env).map_err(|fault| fault.at("where")),

@@ -247,7 +247,7 @@ impl StreamPlan {
     #[must_use]
     pub fn back(&self) -> Self {
         let Some(pool) = &self.pool else { return self.clone() };
-        let input = InputPlan { name: 0, filter: None, remap: None };
+        let input = InputPlan::default();
         Self { source: SourcePlan::Name(input), before: self.before[pool.at..].to_vec(), ..self.clone() }
     }
 
@@ -347,12 +347,16 @@ impl SourcePlan {
 }
 
 /// One input of a stream.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct InputPlan {
     /// The name that it takes, by index.
     pub name: usize,
     /// The condition at the source, over the name's layout.
     pub filter: Option<Expr>,
+    /// Takes only rows of this lane: those of one of the types that a stream makes.
+    pub lane: Option<u16>,
+    /// Takes no rows of the streams with these ranks: they come under another name that the stream takes, too.
+    pub except: Vec<u16>,
     /// How the name's rows become rows of the stream's first layout; `None` where they agree as they are, and in a
     /// join.
     pub remap: Option<Remap>,

@@ -319,7 +319,7 @@ impl<'a> Resolver<'a> {
         }
         let (name, row) = self.taken(event_type);
         scope.row = Some(row);
-        SourcePlan::Name(InputPlan { name, filter: None, remap: None })
+        SourcePlan::Name(InputPlan { name, ..InputPlan::default() })
     }
 
     fn add_console_source(&mut self, source: ConsoleSourcePlan, at: Span) {

@@ -40,7 +40,7 @@ impl<'a> Resolver<'a> {
                 self.findings.push(Diagnostic::error(called.span, message).help(help));
             }
             named.push((called.text.clone(), row.shape));
-            inputs.push(InputPlan { name, filter: None, remap: None });
+            inputs.push(InputPlan { name, ..InputPlan::default() });
         }
         let joined = self.new_shape(Shape::default());
         let origin = Origin::Join { outer: kind != JoinKind::Inner };

@@ -15,6 +15,7 @@ mod expr;
 mod functions;
 mod join;
 mod layouts;
+mod merge;
 mod on_error;
 mod order;
 mod scope;

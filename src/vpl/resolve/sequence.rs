@@ -156,7 +156,7 @@ impl<'a> Resolver<'a> {
         let mut input_of = |this: &mut Self, source: &Name| {
             let (name, row) = this.taken(source);
             let at = inputs.iter().position(|input| input.name == name).unwrap_or_else(|| {
-                inputs.push(InputPlan { name, filter: None, remap: None });
+                inputs.push(InputPlan { name, ..InputPlan::default() });
                 rows.push(row.clone());
                 inputs.len() - 1
             });
@@ -168,6 +168,12 @@ impl<'a> Resolver<'a> {
             let (input, row) = input_of(self, part.source);
             steps.push(StepScope { alias: self.alias(part, &parts), row, all: part.all });
             taken.push((input, part.nots.iter().map(|not| input_of(self, &not.source)).collect()));
+        }
+        if let Some(maker) = self.makers(&inputs).first() {
+            let (stream, made) = (&self.plan.names[maker.name].name, &self.plan.names[maker.makes].name);
+            let message = format!("a sequence takes both stream `{stream}` and `{made}`, which it makes");
+            let help = format!("one event would fill two steps: name `{stream}` alone, or `{made}` alone");
+            self.findings.push(Diagnostic::error(decl.source.span, message).help(help));
         }
         let steps: Rc<[StepScope]> = steps.into();
         let partitioned = parts.key.is_some()
@@ -464,7 +470,8 @@ impl<'a> Resolver<'a> {
         true
     }
 
-    fn row_of(&self, name: usize) -> RowScope {
+    /// The rows under a name.
+    pub(super) fn row_of(&self, name: usize) -> RowScope {
         let plan = &self.plan.names[name];
         let origin = if self.plan.shapes[plan.shape].declared {
             if plan.declared && !self.stream_ids.contains_key(plan.name.as_str()) {

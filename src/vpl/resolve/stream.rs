@@ -294,7 +294,7 @@ impl<'a> Resolver<'a> {
         self.plan.timers.push(TimerPlan { name, interval_ns: interval_ns.max(1), initial_delay_ns });
         let origin = Origin::Event("timer".to_owned());
         scope.row = Some(RowScope { shape, origin, names: Vec::new(), sides: Vec::new() });
-        SourcePlan::Name(InputPlan { name, filter: None, remap: None })
+        SourcePlan::Name(InputPlan { name, ..InputPlan::default() })
     }
 
     fn single(&mut self, step: &Step, scope: &mut Scope) -> SourcePlan {
@@ -302,7 +302,7 @@ impl<'a> Resolver<'a> {
         row.names.extend(step.alias.iter().map(|alias| alias.text.clone()));
         scope.row = Some(row);
         let filter = step.guard.as_ref().map(|guard| self.expr(guard, scope));
-        SourcePlan::Name(InputPlan { name, filter, remap: None })
+        SourcePlan::Name(InputPlan { name, filter, ..InputPlan::default() })
     }
 
     /// The rows under a name, as a consumer sees them.
@@ -321,45 +321,6 @@ impl<'a> Resolver<'a> {
             Origin::Event(source.text.clone())
         };
         (name, RowScope { shape, origin, names: Vec::new(), sides: Vec::new() })
-    }
-
-    fn merge(&mut self, branches: &'a [syntax::Branch], scope: &mut Scope) -> (SourcePlan, Option<usize>) {
-        let mut inputs = Vec::new();
-        let mut rows: Vec<RowScope> = Vec::new();
-        for branch in branches {
-            let (name, mut row) = self.taken(&branch.source);
-            row.names.extend(branch.name.iter().map(|name| name.text.clone()));
-            let mut inner = Scope { row: Some(row.clone()), ..Scope::default() };
-            let filter = branch.filter.as_ref().map(|filter| self.expr(filter, &mut inner));
-            rows.push(row);
-            inputs.push(InputPlan { name, filter, remap: None });
-        }
-        let first = rows[0].clone();
-        let same = rows.iter().all(|row| row.shape == first.shape);
-        let row = if same {
-            RowScope { names: Vec::new(), ..first }
-        } else {
-            // The layout of the merged rows: what all branches declare, or whatever is read where one of them is open.
-            let declared = rows.iter().all(|row| self.plan.shapes[row.shape].declared);
-            let mut merged = Shape { declared, ..Shape::default() };
-            if declared {
-                for field in rows.iter().flat_map(|row| self.plan.shapes[row.shape].fields.clone()) {
-                    if merged.position(&field.name).is_none() {
-                        merged.fields.push(ShapeField { slot: None, ty: FieldType::Any, ..field });
-                    }
-                }
-            }
-            let origin = if declared {
-                let names = branches.iter().map(|branch| branch.source.text.as_str());
-                Origin::Stream(names.collect::<Vec<_>>().join(", "))
-            } else {
-                Origin::Open
-            };
-            RowScope { shape: self.new_shape(merged), origin, names: Vec::new(), sides: Vec::new() }
-        };
-        let merged = (!same).then_some(row.shape);
-        scope.row = Some(row);
-        (SourcePlan::Merge(inputs), merged)
     }
 
     pub(super) fn new_shape(&mut self, shape: Shape) -> usize {
