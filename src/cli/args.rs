@@ -2,13 +2,14 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use varpin::cores::{CpuSet, PinPolicy};
 use varpin::flow::MergeOrder;
 use varpin::idle::Idle;
 
-use super::bench::BenchArgs;
+use super::bench::{self, BenchArgs};
 use super::exit;
 use super::low_jitter::LowJitterArgs;
 
@@ -34,6 +35,8 @@ pub(super) enum Command {
     Bench(BenchArgs),
     /// Tell a run something while it runs: how many workers a pool is to have
     Ctl(CtlArgs),
+    /// Watch a run: how busy its threads are, how full its rings, how long events take
+    Top(TopArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -46,6 +49,8 @@ pub(super) struct CtlArgs {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum CtlCommand {
+    /// What the run tells of itself: threads, rings, streams, latencies, as JSON
+    Metrics,
     /// The pools of the program, and how many workers each has, as JSON
     Pools,
     /// Give a pool another number of workers; keys that move take their state along
@@ -57,6 +62,18 @@ pub(super) enum CtlCommand {
         /// How many workers it is to have
         workers: NonZeroUsize,
     },
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct TopArgs {
+    /// The socket of the run: what `varpin run --control` was given
+    pub(super) socket: PathBuf,
+    /// How long from one look to the next
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = bench::time)]
+    pub(super) every: Duration,
+    /// Print what there is to see once, as text; so does a standard output that is no terminal
+    #[arg(long)]
+    pub(super) once: bool,
 }
 
 #[derive(Debug, clap::Args)]

@@ -12,7 +12,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use varpin::engine::Engine;
+use varpin::engine::{Engine, MetricsReader};
 use varpin::sync::spawn_named;
 
 /// The longest line that is read.
@@ -37,7 +37,8 @@ pub(super) struct Control {
 
 impl Control {
     /// Listens at `path`. A socket that nobody listens at any more is replaced; any other file is left alone.
-    pub(super) fn listen(path: &Path) -> Result<Self, String> {
+    /// What the engine tells of itself is read by the socket's own thread, also while the run waits for something.
+    pub(super) fn listen(path: &Path, metrics: MetricsReader) -> Result<Self, String> {
         let failed = |error: io::Error| format!("cannot listen at {}: {error}", path.display());
         if let Ok(metadata) = fs::symlink_metadata(path) {
             if !metadata.file_type().is_socket() {
@@ -55,7 +56,7 @@ impl Control {
         spawn_named("control", move || {
             for stream in listener.incoming().flatten() {
                 // A client that goes away is nobody's trouble but its own.
-                let _ = serve(&stream, &sender);
+                let _ = serve(&stream, &sender, &metrics);
             }
         })
         .map_err(failed)?;
@@ -80,19 +81,27 @@ impl Drop for Control {
 }
 
 /// Carries the lines of one client.
-fn serve(stream: &UnixStream, requests: &SyncSender<Request>) -> io::Result<()> {
+fn serve(stream: &UnixStream, requests: &SyncSender<Request>, metrics: &MetricsReader) -> io::Result<()> {
     stream.set_read_timeout(Some(ANSWER_WITHIN))?;
     stream.set_write_timeout(Some(ANSWER_WITHIN))?;
     let mut line = String::new();
     BufReader::new(stream).take(MAX_LINE_BYTES).read_line(&mut line)?;
-    let (answer, answers) = sync_channel(1);
-    let asked = requests.try_send(Request { line, answer });
-    let text = match asked {
-        Ok(()) => answers.recv_timeout(ANSWER_WITHIN).unwrap_or_else(|_| refusal("the run has not answered")),
-        Err(_) => refusal("too many commands wait already"),
+    let text = if line.trim() == "metrics" {
+        json!({"ok": true, "metrics": metrics.read()}).to_string()
+    } else {
+        have_done(line, requests)
     };
     let mut stream = stream;
     writeln!(stream, "{text}")
+}
+
+/// Has the run do what a line says; its answer.
+fn have_done(line: String, requests: &SyncSender<Request>) -> String {
+    let (answer, answers) = sync_channel(1);
+    match requests.try_send(Request { line, answer }) {
+        Ok(()) => answers.recv_timeout(ANSWER_WITHIN).unwrap_or_else(|_| refusal("the run has not answered")),
+        Err(_) => refusal("too many commands wait already"),
+    }
 }
 
 fn refusal(why: &str) -> String {
@@ -118,6 +127,6 @@ fn obey(line: &str, engine: &mut Engine) -> Value {
             },
             Err(_) => json!({"ok": false, "error": format!("`{workers}` is no number of workers")}),
         },
-        _ => json!({"ok": false, "error": "known are: pools; resize CONTEXT STREAM WORKERS"}),
+        _ => json!({"ok": false, "error": "known are: metrics; pools; resize CONTEXT STREAM WORKERS"}),
     }
 }

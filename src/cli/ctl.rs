@@ -10,6 +10,7 @@ use super::messages;
 
 pub(super) fn ctl(typed: &CtlArgs) -> Exit {
     let line = match &typed.command {
+        CtlCommand::Metrics => "metrics".to_owned(),
         CtlCommand::Pools => "pools".to_owned(),
         CtlCommand::Resize { context, stream, workers } => format!("resize {context} {stream} {workers}"),
     };

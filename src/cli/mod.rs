@@ -23,6 +23,7 @@ mod run;
 mod settings;
 mod signals;
 mod summary;
+mod top;
 mod tree;
 mod wait;
 
@@ -39,6 +40,7 @@ pub(crate) fn main() -> ExitCode {
         args::Command::Doctor(typed) => doctor::doctor(&typed),
         args::Command::Bench(typed) => bench::bench(typed),
         args::Command::Ctl(typed) => ctl::ctl(&typed),
+        args::Command::Top(typed) => top::top(&typed),
     };
     exit.into()
 }

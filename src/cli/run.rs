@@ -117,10 +117,12 @@ pub(super) fn run(typed: &RunArgs) -> Exit {
         Ok(source) => source,
         Err(missing) => return refuse(missing),
     };
-    let control = match typed.control.as_deref().map(Control::listen).transpose() {
-        Ok(control) => control,
-        Err(message) => return refuse(message),
-    };
+    let control =
+        match typed.control.as_deref().map(|path| Control::listen(path, engine.metrics_reader())).transpose()
+        {
+            Ok(control) => control,
+            Err(message) => return refuse(message),
+        };
     Run::new(settings, &files, engine, signals, control).go(source)
 }
 

@@ -170,7 +170,7 @@ impl std::str::FromStr for Rate {
 }
 
 /// A time such as `10s`, `250ms`, `10us` or `2m`.
-pub(super) fn time(text: &str) -> Result<Duration, String> {
+pub(in crate::cli) fn time(text: &str) -> Result<Duration, String> {
     let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (digits, unit) = text.split_at(split);
     let seconds = match unit {

@@ -20,7 +20,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use varpin::engine::Program;
 use varpin::metrics::core_to_core;
 
-pub(super) use args::BenchArgs;
+pub(super) use args::{BenchArgs, time};
 use args::{Rate, What};
 use measured::Measured;
 use report::{FloorReport, OverTime, Report, Run, SCHEMA, Series, has_missed};
