@@ -1,5 +1,6 @@
-//! What a run tells of itself over its socket, as `top` reads it: members that it doesn't know are passed over, and those
-//! that are missing are nothing.
+//! What a run tells of itself over its socket, as `top` reads it: members that it doesn't know are passed over, and
+//! those that are missing are nothing.
+#![allow(clippy::struct_field_names, reason = "members are called as the JSON calls them")]
 
 use serde::Deserialize;
 use varpin::flow::Load;

@@ -1,5 +1,7 @@
 //! Two looks at a run become tables: what went on between them. A pure function, for the terminal and for tests.
 
+use std::fmt::Write;
+
 use super::told::{Latency, Told};
 use crate::cli::gauges::{percent, time};
 use crate::cli::summary::grouped;
@@ -41,9 +43,11 @@ impl View {
         if let Some(latency) = &now.latency {
             let [p50, p99, p999, longest] = latencies(Some(latency));
             let of = now.latency_sample;
-            heading.push_str(&format!(
+            // Writing into a string cannot fail.
+            let _ = write!(
+                heading,
                 "\nlatency (1/{of}) p50 {p50}   p99 {p99}   p99.9 {p999}   longest {longest}"
-            ));
+            );
         }
         let mut tables = Vec::new();
         if !now.workers.is_empty() {
@@ -141,7 +145,8 @@ mod tests {
         let look = |uptime_s: f64, count: u64, slept_ns: u64| {
             told(&format!(
                 r#"{{"uptime_s":{uptime_s},"events":{count},"results":{count},"unknown":[1],
-                "workers":[{{"worker":"a","load":{{"elapsed_ns":{count},"slept_ns":{slept_ns},"worked_ns":{count},"waited_ns":0}}}}],
+                "workers":[{{"worker":"a","load":
+                    {{"elapsed_ns":{count},"slept_ns":{slept_ns},"worked_ns":{count},"waited_ns":0}}}}],
                 "rings":[{{"ring":"input -> a","capacity":64,"occupancy":3,"high_water":9,"taken":{count},
                            "hop":{{"samples":100,"p50_ns":250,"max_ns":9000}}}}],
                 "streams":[{{"stream":"S","context":"a","events":{count},"rows":1,"keys":2}}]}}"#
