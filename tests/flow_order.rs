@@ -5,7 +5,7 @@ use varpin::flow::{Bound, Choice, Envelope, FanIn, Key, LaneOptions, LaneView, M
 use varpin::ring::{self, PopError};
 
 fn head(seq: u64, rank: u16, time_ns: i64) -> LaneView {
-    LaneView::Head(Key { seq, rank, time_ns })
+    LaneView::Head(Key { seq, rank, place: 0, time_ns })
 }
 
 fn open(from_seq: u64, from_rank: u16) -> LaneView {
@@ -81,7 +81,8 @@ fn a_run_ends_where_another_lane_could_come_in() {
         Choice::Take { below, .. } => below,
         other => panic!("{other:?}"),
     };
-    let bound = |seq, rank, lane| Bound::of(MergeOrder::Deterministic, Key { seq, rank, time_ns: 0 }, lane);
+    let bound =
+        |seq, rank, lane| Bound::of(MergeOrder::Deterministic, Key { seq, rank, place: 0, time_ns: 0 }, lane);
     assert_eq!(below(&[head(1, 1, 0), head(7, 2, 0), head(4, 3, 0)]), bound(4, 3, 2));
     assert_eq!(below(&[head(1, 1, 0), open(3, 0), head(4, 3, 0)]), bound(3, 0, 1));
     assert_eq!(below(&[head(9, 1, 0), head(8, 1, 0), ENDED]), bound(9, 1, 0));
@@ -100,7 +101,7 @@ fn names_are_read_as_they_are_printed() {
 type Item = Envelope<(usize, u64)>;
 
 fn item(seq: u64, rank: u16, time_ns: i64, value: (usize, u64)) -> Item {
-    Envelope { seq, rank, time_ns, value: Some(value) }
+    Envelope::new(seq, rank, time_ns, value)
 }
 
 /// What arrives at a merge, and when.

@@ -312,7 +312,7 @@ fn end_of_stream_waits_for_pending_output() {
 fn a_stage_with_a_blocked_port_still_announces_on_the_others() {
     let (blocked_sender, mut blocked) = ring::bounded(1);
     let (open_sender, mut open) = ring::bounded(4);
-    let item = |seq| Envelope { seq, time_ns: 0, rank: 1, value: Some(()) };
+    let item = |seq| Envelope::new(seq, 1, 0, ());
     let mut first = OutPort::new("first", blocked_sender).announces_progress();
     let mut second = OutPort::new("second", open_sender).announces_progress();
     (1..=3).for_each(|seq| first.send(&item(seq)));
@@ -339,7 +339,7 @@ fn one_item_per_sequence_number_needs_no_progress_behind_it() {
     let mut port = OutPort::new("source", sender).announces_progress().one_per_seq();
     let mut merged = FanIn::new(MergeOrder::Deterministic);
     merged.add_lane(receiver, LaneOptions { one_per_seq: true, ..LaneOptions::default() });
-    port.send(&Envelope { seq: 4, time_ns: 0, rank: 0, value: Some(()) });
+    port.send(&Envelope::new(4, 0, 0, ()));
     port.note_progress(4);
     assert_eq!(port.flush(), Ok(1));
     assert_eq!((merged.drain(9, |_, _| true).taken, merged.frontier()), (1, 4));
@@ -357,7 +357,7 @@ fn items_left_behind_are_counted_exactly_and_progress_is_not() {
         let mut items_taken = 0;
         let mut popped = 0;
         for seq in 1..=8 {
-            port.send(&Envelope { seq, time_ns: 0, rank: 1, value: Some(seq) });
+            port.send(&Envelope::new(seq, 1, 0, seq));
             port.note_progress(seq);
             port.flush().expect("nothing overflows");
             while popped < taken {

@@ -67,8 +67,7 @@ impl Pair {
                 return;
             }
             self.sent += 1;
-            let item =
-                Envelope { seq: self.sent, time_ns: self.sent as i64, rank: 1, value: Some(self.sent) };
+            let item = Envelope::new(self.sent, 1, self.sent as i64, self.sent);
             self.port.send(&item);
             self.port.note_progress(self.sent);
             assert!(self.port.pending() <= self.capacity, "what pends has a bound");
@@ -223,7 +222,7 @@ fn a_merge_does_not_wait_for_what_was_dropped() {
         merged.add_lane(other_receiver, LaneOptions::default());
         for seq in 1..=20 {
             for port in &mut ports {
-                port.send(&Envelope { seq, time_ns: 0, rank: 1, value: Some(seq) });
+                port.send(&Envelope::new(seq, 1, 0, seq));
                 port.note_progress(seq);
                 port.flush().expect("nothing fails");
             }

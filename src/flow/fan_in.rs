@@ -188,7 +188,7 @@ impl<T: Ordered> Lane<T> {
 impl Key {
     #[inline]
     fn of(item: &impl Ordered) -> Self {
-        Self { seq: item.seq(), rank: item.rank(), time_ns: item.time_ns() }
+        Self { seq: item.seq(), rank: item.rank(), place: item.place(), time_ns: item.time_ns() }
     }
 }
 
@@ -229,7 +229,7 @@ impl<T> Drop for Handled<'_, T> {
 ///     merged.add_lane(receiver, LaneOptions { one_per_seq: true, ..LaneOptions::default() });
 ///     senders.push(sender);
 /// }
-/// let item = |seq, value| Envelope { seq, time_ns: 0, rank: 0, value: Some(value) };
+/// let item = |seq, value| Envelope::new(seq, 0, 0, value);
 /// senders[0].push(item(2, 'b')).unwrap();
 /// senders[1].push(item(1, 'a')).unwrap();
 /// senders[1].push(item(3, 'c')).unwrap();

@@ -12,6 +12,12 @@ pub trait Ordered {
     fn seq(&self) -> u64;
     /// The producer's place in topological order: it decides between items of the same sequence number.
     fn rank(&self) -> u16;
+    /// Its place among the items of the same sequence number and rank where several producers share a rank, as the
+    /// workers of a pool do; 0 where there is one.
+    #[inline]
+    fn place(&self) -> u32 {
+        0
+    }
     /// Event time in nanoseconds since the epoch.
     fn time_ns(&self) -> i64;
     /// True if this is no item but the news that everything up to [`seq`](Self::seq) has been sent.
@@ -51,8 +57,17 @@ pub struct Envelope<T> {
     pub time_ns: i64,
     /// The producer's place in topological order.
     pub rank: u16,
+    /// See [`Ordered::place`].
+    pub place: u32,
     /// The value; `None` is progress.
     pub value: Option<T>,
+}
+
+impl<T> Envelope<T> {
+    /// An item that is the only producer's of its rank.
+    pub fn new(seq: u64, rank: u16, time_ns: i64, value: T) -> Self {
+        Self { seq, time_ns, rank, place: 0, value: Some(value) }
+    }
 }
 
 impl<T> Ordered for Envelope<T> {
@@ -67,6 +82,11 @@ impl<T> Ordered for Envelope<T> {
     }
 
     #[inline]
+    fn place(&self) -> u32 {
+        self.place
+    }
+
+    #[inline]
     fn time_ns(&self) -> i64 {
         self.time_ns
     }
@@ -78,7 +98,7 @@ impl<T> Ordered for Envelope<T> {
 
     #[inline]
     fn progress(seq: u64) -> Self {
-        Self { seq, time_ns: 0, rank: 0, value: None }
+        Self { seq, time_ns: 0, rank: 0, place: 0, value: None }
     }
 }
 

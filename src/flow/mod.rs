@@ -27,7 +27,7 @@ pub use fan_in::{Drained, FanIn, LaneOptions, RingEnd};
 pub use gauge::{LaneGauge, PortGauge, RingGauge, ring_gauge};
 pub use graph::{
     BATCH_LIMIT, CAPACITY, END_SEQ, Flow, Graph, GraphError, GraphProblem, INPUT_BATCH, Input, Operator, Out,
-    Output, Stepper,
+    Output, Stepper, To,
 };
 pub use item::{CloneInto, Envelope, Ordered};
 pub use load::{Load, LoadGauge};

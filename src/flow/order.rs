@@ -12,7 +12,7 @@ pub enum MergeOrder {
     /// The smallest event time among what is there now; a ring without an item is not waited for.
     #[default]
     Timestamp,
-    /// The smallest (sequence number, rank), once every other ring is known to be past it. The result doesn't
+    /// The smallest (sequence number, rank, place), once every other ring is known to be past it. The result doesn't
     /// depend on timing.
     Deterministic,
 }
@@ -68,6 +68,8 @@ pub struct Key {
     pub seq: u64,
     /// The producer's place in topological order.
     pub rank: u16,
+    /// Its place among the items of this number and rank ([`Ordered::place`](super::Ordered::place)).
+    pub place: u32,
     /// Event time in nanoseconds since the epoch.
     pub time_ns: i64,
 }
@@ -107,27 +109,29 @@ pub enum Choice {
     Ended,
 }
 
-/// An exclusive upper bound: (major, seq, rank, lane), where major is the event time or nothing, as the order asks.
+/// An exclusive upper bound: (major, seq, rank, place, lane), where major is the event time or nothing, as the order asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Bound {
     major: i64,
     seq: u64,
     rank: u16,
+    place: u32,
     lane: usize,
 }
 
 impl Bound {
     /// Above everything.
-    pub const NONE: Self = Self { major: i64::MAX, seq: u64::MAX, rank: u16::MAX, lane: usize::MAX };
+    pub const NONE: Self =
+        Self { major: i64::MAX, seq: u64::MAX, rank: u16::MAX, place: u32::MAX, lane: usize::MAX };
 
     /// Where an item with `key` on `lane` stands under `order`.
     #[inline]
     pub fn of(order: MergeOrder, key: Key, lane: usize) -> Self {
-        let Key { seq, rank, time_ns } = key;
+        let Key { seq, rank, place, time_ns } = key;
         match order {
-            MergeOrder::Arrival => Self { major: 0, seq: 0, rank: 0, lane: 0 },
-            MergeOrder::Timestamp => Self { major: time_ns, seq, rank, lane },
-            MergeOrder::Deterministic => Self { major: 0, seq, rank, lane },
+            MergeOrder::Arrival => Self { major: 0, seq: 0, rank: 0, place: 0, lane: 0 },
+            MergeOrder::Timestamp => Self { major: time_ns, seq, rank, place, lane },
+            MergeOrder::Deterministic => Self { major: 0, seq, rank, place, lane },
         }
     }
 }
@@ -136,7 +140,7 @@ impl Bound {
 ///
 /// ```
 /// use varpin::flow::{Choice, Key, LaneView, MergeOrder, choose};
-/// let head = |seq| LaneView::Head(Key { seq, rank: 1, time_ns: 0 });
+/// let head = |seq| LaneView::Head(Key { seq, rank: 1, place: 0, time_ns: 0 });
 /// let open = |from_seq| LaneView::Open { from_seq, from_rank: 0 };
 /// // The second lane could still bring a 3 of lower rank, so the first lane's 3 has to wait ...
 /// let choice = choose(MergeOrder::Deterministic, &[head(3), open(3)], 0);
@@ -174,7 +178,7 @@ fn smallest(order: MergeOrder, lanes: &[LaneView]) -> Choice {
             LaneView::Head(key) => (Bound::of(order, key, lane), true),
             // Only the deterministic order waits for what could still come.
             LaneView::Open { from_seq, from_rank } if order == MergeOrder::Deterministic => {
-                (Bound { major: 0, seq: from_seq, rank: from_rank, lane }, false)
+                (Bound { major: 0, seq: from_seq, rank: from_rank, place: 0, lane }, false)
             }
             LaneView::Open { .. } => {
                 waits = waits.or(Some(lane));

@@ -64,7 +64,7 @@ impl Error for PendingFull {}
 /// use varpin::ring::{self, PopError};
 /// let (sender, mut receiver) = ring::bounded(1);
 /// let mut port = OutPort::new("a -> b", sender).announces_progress();
-/// let item = |seq| Envelope { seq, time_ns: 0, rank: 1, value: Some('x') };
+/// let item = |seq| Envelope::new(seq, 1, 0, 'x');
 /// port.send(&item(1));
 /// port.send(&item(2));
 /// port.note_progress(2);
@@ -86,7 +86,7 @@ impl Error for PendingFull {}
 /// let (sender, receiver) = ring::with_policy(2, WhenFull::DropOldest);
 /// let mut port = OutPort::new("a -> b", sender);
 /// for n in 1..=7 {
-///     port.send(&Envelope { seq: n, time_ns: 0, rank: 1, value: Some(n) });
+///     port.send(&Envelope::new(n, 1, 0, n));
 /// }
 /// port.close();
 /// drop(port);

@@ -10,7 +10,7 @@ use crate::ring::WhenFull;
 /// use varpin::flow::{Envelope, OutPort, Ports};
 /// let (sender, _receiver) = varpin::ring::bounded(4);
 /// let mut ports: Ports<Envelope<u32>> = vec![OutPort::new("a -> b", sender)].into();
-/// ports.send_to_all(&Envelope { seq: 1, time_ns: 0, rank: 1, value: Some(7) });
+/// ports.send_to_all(&Envelope::new(1, 1, 0, 7));
 /// assert_eq!(ports.flush(), Ok(1));
 /// ```
 #[derive(Debug)]

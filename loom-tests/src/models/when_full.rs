@@ -43,7 +43,7 @@ fn pair(policy: WhenFull, capacity: usize) -> (Port, Taker) {
 }
 
 fn send(port: &mut Port, item: u64) {
-    port.send(&Envelope { seq: item, time_ns: 0, rank: 1, value: Some(item) });
+    port.send(&Envelope::new(item, 1, 0, item));
 }
 
 fn produce<R: Send + 'static>(

@@ -83,7 +83,7 @@ impl Assembly {
             source.outlet.borrow_mut().push(port);
             let options = LaneOptions {
                 one_per_seq: source.is_input,
-                lowest_rank: source.node as u16,
+                lowest_rank: source.rank,
                 ..LaneOptions::default()
             };
             let lane = fan_in.add_lane(receiver, options);
@@ -100,9 +100,15 @@ fn check(graph: &Graph) -> Result<(), GraphError> {
     let mut problems = graph.problems.clone();
     for node in &graph.nodes {
         for (way, _) in node.takers.iter().enumerate().filter(|(_, takers)| **takers == 0) {
-            let flow =
-                if node.takers.len() == 1 { node.name.clone() } else { format!("{}.{way}", node.name) };
-            problems.push(GraphProblem::Untaken { flow });
+            let flow = match node.pool {
+                Some(pool) => graph.nodes[pool].name.clone(),
+                None if node.takers.len() == 1 => node.name.clone(),
+                None => format!("{}.{way}", node.name),
+            };
+            let problem = GraphProblem::Untaken { flow };
+            if !problems.contains(&problem) {
+                problems.push(problem);
+            }
         }
     }
     let settings = &graph.settings;

@@ -106,7 +106,13 @@ impl<T: Clone> Input<T> {
         }
         self.time_ns = time_ns;
         let seq = self.next_seq;
-        rings.ports.send_owned_to_all(Envelope { seq, time_ns, rank: self.rank, value: Some(item) });
+        rings.ports.send_owned_to_all(Envelope {
+            seq,
+            time_ns,
+            rank: self.rank,
+            place: 0,
+            value: Some(item),
+        });
         rings.ports.note_progress(seq);
         self.next_seq += 1;
         self.unflushed += 1;

@@ -7,6 +7,7 @@
 mod assembly;
 mod ends;
 mod operator;
+mod pool;
 mod problem;
 mod stepper;
 
@@ -31,6 +32,7 @@ use operator::{ByClosure, OperatorStage};
 
 pub use ends::{INPUT_BATCH, Input, Output};
 pub use operator::{END_SEQ, Operator, Out};
+pub use pool::To;
 pub use problem::{GraphError, GraphProblem};
 pub use stepper::Stepper;
 
@@ -47,8 +49,17 @@ type Outlet<T> = Rc<RefCell<Vec<OutPort<Envelope<T>>>>>;
 /// Several may take the same flow; each of them gets every item.
 pub struct Flow<T> {
     graph: Rc<()>,
+    name: String,
+    /// One, but for the flow of a pool, which has one for each worker.
+    parts: Vec<Part<T>>,
+}
+
+/// A way out of a node.
+struct Part<T> {
     node: usize,
     way: usize,
+    /// What its items carry.
+    rank: u16,
     name: String,
     outlet: Outlet<T>,
 }
@@ -78,6 +89,8 @@ struct Node {
     name: String,
     /// An input or an output: it has no stage.
     is_end: bool,
+    /// The pool that it is a worker of.
+    pool: Option<usize>,
     /// The nodes that it takes from.
     sources: Vec<usize>,
     /// How many take each of its ways out.
@@ -277,7 +290,7 @@ impl Graph {
             let _ = handover.push(InputRings { ports: ports.take().into(), outside });
             None
         });
-        let node = self.add(name.clone(), true, Vec::new(), 1, build);
+        let node = self.add(name.clone(), true, None, Vec::new(), 1, build);
         (input, self.flow(node, 0, name, outlet))
     }
 
@@ -309,7 +322,7 @@ impl Graph {
         O: Operator<T, U> + 'static,
     {
         let name = name.into();
-        let (node, mut outlets) = self.add_operator(name.clone(), sources, operator, 1);
+        let (node, mut outlets) = self.add_operator(name.clone(), sources, operator, 1, None);
         let outlet = outlets.pop().unwrap_or_default();
         self.flow(node, 0, name, outlet)
     }
@@ -328,7 +341,7 @@ impl Graph {
     {
         let name = name.into();
         let operator = ByClosure(move |item: &T, out: &mut Out<'_, T>| out.send_to(way(item), item.clone()));
-        let (node, outlets) = self.add_operator(name.clone(), sources, operator, ways);
+        let (node, outlets) = self.add_operator(name.clone(), sources, operator, ways, None);
         let flow = |(way, outlet)| self.flow(node, way, format!("{name}.{way}"), outlet);
         outlets.into_iter().enumerate().map(flow).collect()
     }
@@ -357,7 +370,7 @@ impl Graph {
         T: Clone + Send + 'static,
     {
         let operator = ByClosure(move |item: &T, _: &mut Out<'_, ()>| on_item(item));
-        self.add_operator(name.into(), sources, operator, 0);
+        self.add_operator(name.into(), sources, operator, 0, None);
     }
 
     /// Adds an output. It may be moved to the thread that polls it.
@@ -377,16 +390,18 @@ impl Graph {
             let _ = handover.push(fan_in);
             None
         });
-        self.add(name, true, from, 0, build);
+        self.add(name, true, None, from, 0, build);
         Output::new(fan_in)
     }
 
+    /// Adds a stage with so many ways out. A worker of a pool has the pool's rank.
     fn add_operator<'a, T, U, O>(
         &mut self,
         name: String,
         sources: impl IntoIterator<Item = &'a Flow<T>>,
         operator: O,
         ways: usize,
+        pool: Option<usize>,
     ) -> (usize, Vec<Outlet<U>>)
     where
         T: Clone + Send + 'static,
@@ -409,7 +424,7 @@ impl Graph {
             let ports = Ports::from(ports);
             Some(Box::new(OperatorStage {
                 name: to,
-                rank: node as u16,
+                rank: pool.unwrap_or(node) as u16,
                 fan_in,
                 input_lanes,
                 batch_limit: ports.batch_limit(assembly.batch_limit),
@@ -420,7 +435,7 @@ impl Graph {
                 time_ns: 0,
             }))
         });
-        (self.add(name, false, from, ways, build), outlets)
+        (self.add(name, false, pool, from, ways, build), outlets)
     }
 
     /// Checks the flows that a node takes and notes that they are taken.
@@ -436,14 +451,19 @@ impl Graph {
                 self.problems.push(GraphProblem::OtherGraph { stage, flow: flow_name });
                 continue;
             }
-            if sources.iter().any(|source| (source.node, source.way) == (flow.node, flow.way)) {
+            let is_taken = |part: &Part<T>| {
+                sources.iter().any(|source| (source.node, source.way) == (part.node, part.way))
+            };
+            if flow.parts.iter().any(is_taken) {
                 self.problems.push(GraphProblem::TakenTwice { stage, flow: flow_name });
                 continue;
             }
-            self.nodes[flow.node].takers[flow.way] += 1;
-            let is_input = self.nodes[flow.node].sources.is_empty();
-            let outlet = Rc::clone(&flow.outlet);
-            sources.push(Source { node: flow.node, way: flow.way, name: flow_name, is_input, outlet });
+            for &Part { node, way, rank, ref name, ref outlet } in &flow.parts {
+                self.nodes[node].takers[way] += 1;
+                let is_input = self.nodes[node].sources.is_empty();
+                let (name, outlet) = (name.clone(), Rc::clone(outlet));
+                sources.push(Source { node, way, rank, name, is_input, outlet });
+            }
         }
         if sources.is_empty() {
             self.problems.push(GraphProblem::NoSource { stage: name.to_owned() });
@@ -451,16 +471,29 @@ impl Graph {
         sources
     }
 
-    fn add(&mut self, name: String, is_end: bool, sources: Vec<usize>, ways: usize, build: Build) -> usize {
+    fn add(
+        &mut self,
+        name: String,
+        is_end: bool,
+        pool: Option<usize>,
+        sources: Vec<usize>,
+        ways: usize,
+        build: Build,
+    ) -> usize {
         if self.nodes.iter().any(|node| node.name == name) {
             self.problems.push(GraphProblem::DuplicateName { name: name.clone() });
         }
-        self.nodes.push(Node { name, is_end, sources, takers: vec![0; ways], build });
+        self.nodes.push(Node { name, is_end, pool, sources, takers: vec![0; ways], build });
         self.nodes.len() - 1
     }
 
     fn flow<T>(&self, node: usize, way: usize, name: String, outlet: Outlet<T>) -> Flow<T> {
-        Flow { graph: Rc::clone(&self.identity), node, way, name, outlet }
+        let part = Part { node, way, rank: node as u16, name: name.clone(), outlet };
+        self.flow_of(name, vec![part])
+    }
+
+    fn flow_of<T>(&self, name: String, parts: Vec<Part<T>>) -> Flow<T> {
+        Flow { graph: Rc::clone(&self.identity), name, parts }
     }
 
     /// Starts the graph: one thread per stage, except where stages are [fused](Self::fuse).
@@ -478,6 +511,7 @@ impl Graph {
 struct Source<T> {
     node: usize,
     way: usize,
+    rank: u16,
     name: String,
     is_input: bool,
     outlet: Outlet<T>,

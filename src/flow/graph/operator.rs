@@ -68,6 +68,10 @@ pub struct Out<'a, U> {
     seq: u64,
     rank: u16,
     time_ns: i64,
+    /// In a pool: the place of what is handled among the items of its sequence number.
+    pub(super) place: u32,
+    /// In a pool: somebody else answers.
+    pub(super) is_muted: bool,
 }
 
 impl<U: Clone> Out<'_, U> {
@@ -89,9 +93,10 @@ impl<U: Clone> Out<'_, U> {
 
     #[inline]
     pub(super) fn send_to(&mut self, way: usize, value: U) {
-        let envelope = Envelope { seq: self.seq, time_ns: self.time_ns, rank: self.rank, value: Some(value) };
+        let Self { seq, time_ns, rank, place, .. } = *self;
+        let envelope = Envelope { seq, time_ns, rank, place, value: Some(value) };
         let Range { start, end } = self.ways[way];
-        if start == end {
+        if start == end || self.is_muted {
             return;
         }
         for port in start..end - 1 {
@@ -154,7 +159,8 @@ impl<T, U: Clone, O: Operator<T, U>> OperatorStage<T, U, O> {
         let handle = |_lane: usize, item: &Envelope<T>| {
             if let Some(value) = &item.value {
                 *time_ns = item.time_ns;
-                let mut out = Out { ports, ways, seq: item.seq, rank: *rank, time_ns: item.time_ns };
+                let (seq, time_ns) = (item.seq, item.time_ns);
+                let mut out = Out { ports, ways, seq, rank: *rank, time_ns, place: 0, is_muted: false };
                 operator.item(value, &mut out);
             }
             !ports.are_blocked()
@@ -165,7 +171,8 @@ impl<T, U: Clone, O: Operator<T, U>> OperatorStage<T, U, O> {
             fan_in.drain(*batch_limit, handle)
         };
         if drained.ended {
-            let mut out = Out { ports, ways, seq: END_SEQ, rank: *rank, time_ns: *time_ns };
+            let (seq, time_ns) = (END_SEQ, *time_ns);
+            let mut out = Out { ports, ways, seq, rank: *rank, time_ns, place: 0, is_muted: false };
             operator.end(&mut out);
             self.ended = true;
         }
