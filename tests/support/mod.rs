@@ -23,6 +23,8 @@ pub(crate) struct Case {
     pub(crate) streams: Vec<StreamSpec>,
     /// Decides in which order the streams are declared.
     pub(crate) shuffle: u64,
+    /// Whether joins and sequences wait for rows as long as any can come.
+    pub(crate) is_patient: bool,
     pub(crate) events: Vec<EventSpec>,
 }
 
@@ -31,6 +33,8 @@ pub(crate) struct StreamSpec {
     pub(crate) sources: Vec<SourceSpec>,
     /// Joins the first two sources instead of merging all of them.
     pub(crate) join: Option<(JoinKind, u8)>,
+    /// Steps through its sources instead of merging them.
+    pub(crate) sequence: Option<SequenceSpec>,
     /// Takes no source, but ticks every so many seconds.
     pub(crate) timer: Option<u8>,
     pub(crate) context: Option<u8>,
@@ -48,6 +52,62 @@ pub(crate) struct PoolSpec {
     pub(crate) strategy: &'static str,
     /// How many of the operators before the window stand in front of it.
     pub(crate) at: u8,
+}
+
+/// A step for each source, and what becomes of the runs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SequenceSpec {
+    /// The step that takes one or more events.
+    pub(crate) all: Option<u8>,
+    /// The source that ends runs behind a step, and the step.
+    pub(crate) not: Option<(u8, u8)>,
+    /// Whether the last step compares with the first one.
+    pub(crate) is_related: bool,
+    pub(crate) within_s: Option<u8>,
+    pub(crate) key: Option<Key>,
+    pub(crate) selection: &'static str,
+    pub(crate) emission: &'static str,
+}
+
+impl SequenceSpec {
+    /// The stream's source and what belongs to it.
+    fn write(&self, text: &mut String, sources: &[SourceSpec], names: &[String]) {
+        let all = self.all.map(|all| usize::from(all) % names.len());
+        let not = self.not.filter(|_| names.len() > 1).map(|(source, step)| {
+            let last = if self.within_s.is_some() && all != Some(names.len() - 1) { 0 } else { 1 };
+            (&names[usize::from(source) % names.len()], usize::from(step) % (names.len() - last))
+        });
+        for (step, (source, name)) in sources.iter().zip(names).enumerate() {
+            let alias = ["a", "b", "c"][step];
+            let _ = write!(
+                text,
+                "{}{}{name}",
+                if step > 0 { " -> " } else { "" },
+                if all == Some(step) { "all " } else { "" }
+            );
+            let mut conditions: Vec<String> = source.filter.iter().map(ToString::to_string).collect();
+            if self.is_related && step > 0 && step == names.len() - 1 && all != Some(0) {
+                conditions.push("v >= a.v".to_owned());
+            }
+            if !conditions.is_empty() {
+                let _ = write!(text, " where {}", conditions.join(" and "));
+            }
+            let _ = write!(text, " as {alias}");
+            if let Some((forbidden, _)) = not.filter(|(_, behind)| *behind == step) {
+                let _ = write!(text, " .not({forbidden} where v < 1)");
+            }
+        }
+        text.push('\n');
+        if let Some(seconds) = self.within_s {
+            let _ = writeln!(text, "    .within({seconds}s)");
+        }
+        if let Some(key) = &self.key {
+            let _ = writeln!(text, "    .partition_by({key})");
+        }
+        let _ = write!(text, "{}{}", self.selection, self.emission);
+        let count = all.map_or_else(|| "1".to_owned(), |all| format!("count({})", ["a", "b", "c"][all]));
+        let _ = writeln!(text, "    .select(k: k, v: {count} + match_duration_ms % 3, w: w)");
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -267,12 +327,28 @@ impl Case {
             let name = &names[usize::from(source.pick) % names.len()];
             taken.push(name.clone());
         }
+        if self.is_sequence(at) {
+            // One event cannot be two steps, under the name of its stream and under its own.
+            let made: Vec<&str> = (0..at)
+                .filter(|stream| taken.contains(&format!("S{stream}")))
+                .flat_map(|stream| self.makes(stream))
+                .collect();
+            for name in taken.iter_mut().filter(|name| made.contains(&name.as_str())) {
+                *name = EVENT_TYPES[0].to_owned();
+            }
+        }
         taken
+    }
+
+    fn is_sequence(&self, stream: usize) -> bool {
+        let spec = &self.streams[stream];
+        let is_more_than_a_name = |sequence: &SequenceSpec| spec.sources.len() > 1 || sequence.all.is_some();
+        spec.sequence.as_ref().is_some_and(is_more_than_a_name) && spec.timer.is_none() && spec.join.is_none()
     }
 
     /// The same program, but its windows wait for rows as long as any can come.
     pub(crate) fn patient(&self) -> Self {
-        let mut patient = self.clone();
+        let mut patient = Self { is_patient: true, ..self.clone() };
         for window in patient.streams.iter_mut().filter_map(|stream| stream.window.as_mut()) {
             window.out_of_order_s = Some(u8::MAX);
         }
@@ -304,6 +380,9 @@ impl Case {
                 let _ = writeln!(text, "context c{context}");
             }
         }
+        if (0..self.streams.len()).any(|stream| self.is_sequence(stream)) {
+            text.push_str("config engine { max_runs: 12, max_run_events: 6, max_subsets: 20 }\n");
+        }
         text.push_str("event A:\n    k: str\n    v: int\n    w: float\n");
         text.push_str("event B:\n    w: float?\n    k: str?\n    v: int\n");
         if self.streams.iter().any(|stream| matches!(stream.end, End::Process)) && can_process() {
@@ -329,6 +408,11 @@ impl Case {
             (_, [left, right, ..]) if let Some((kind, _)) = join => {
                 let _ = write!(text, "{kind}(stream l = {left}, stream r = {right})");
             }
+            _ if self.is_sequence(at)
+                && let Some(sequence) = &spec.sequence =>
+            {
+                sequence.write(text, &spec.sources, &names);
+            }
             ([source], [name]) => {
                 text.push_str(name);
                 if let Some(filter) = &source.filter {
@@ -344,7 +428,12 @@ impl Case {
                 let _ = write!(text, "merge({})", branches.collect::<Vec<_>>().join(", "));
             }
         }
-        text.push('\n');
+        if !text.ends_with('\n') {
+            text.push('\n');
+        }
+        if self.is_patient && (join.is_some() || self.is_sequence(at)) {
+            text.push_str("    .watermark(out_of_order: 255s)\n");
+        }
         if let (true, Some(context)) = (contexts, spec.context) {
             let _ = writeln!(text, "    .context({})", self.context(context));
         }
@@ -498,7 +587,10 @@ impl StreamSpec {
                 || window.aggregate.is_some_and(|aggregate| !aggregate.ignores_order())
         };
         // A joined row's time is that of the row that came last.
-        self.join.is_some() || self.before.iter().any(before) || self.window.as_ref().is_some_and(windowed)
+        self.join.is_some()
+            || self.sequence.is_some()
+            || self.before.iter().any(before)
+            || self.window.as_ref().is_some_and(windowed)
     }
 }
 
@@ -537,6 +629,20 @@ fn test() -> impl Strategy<Value = Test> {
 
 fn join_kind() -> impl Strategy<Value = JoinKind> {
     prop::sample::select(vec![JoinKind::Inner, JoinKind::Left, JoinKind::Right, JoinKind::Full])
+}
+
+prop_compose! {
+    fn sequence()(
+        all in prop::option::weighted(0.5, any::<u8>()),
+        not in prop::option::weighted(0.3, (any::<u8>(), any::<u8>())),
+        is_related in any::<bool>(),
+        within_s in prop::option::weighted(0.8, 1..6_u8),
+        key in prop::option::weighted(0.4, key()),
+        selection in prop::sample::select(vec!["", "", "    .strict()\n", "    .stam()\n", "    .stnm()\n"]),
+        emission in prop::sample::select(vec!["", "", "    .each()\n", "    .longest()\n", "    .subsets()\n"]),
+    ) -> SequenceSpec {
+        SequenceSpec { all, not, is_related, within_s, key, selection, emission }
+    }
 }
 
 fn before() -> impl Strategy<Value = Before> {
@@ -626,6 +732,7 @@ prop_compose! {
             1..4,
         ),
         join in prop::option::weighted(0.15, (join_kind(), 1..4_u8)),
+        sequence in prop::option::weighted(0.15, sequence()),
         timer in prop::option::weighted(0.05, 1..4_u8),
         context in prop::option::weighted(0.85, any::<u8>()),
         before in prop::collection::vec(before(), 0..3),
@@ -634,7 +741,7 @@ prop_compose! {
         pool in prop::option::weighted(0.3, pool()),
         end in end(),
     ) -> StreamSpec {
-        StreamSpec { sources, join, timer, context, before, partition_by, window, pool, end }
+        StreamSpec { sources, join, sequence, timer, context, before, partition_by, window, pool, end }
     }
 }
 
@@ -658,6 +765,6 @@ prop_compose! {
         shuffle in any::<u64>(),
         events in prop::collection::vec(event(disorder), 1..max_events),
     ) -> Case {
-        Case { contexts, streams, shuffle, events }
+        Case { contexts, streams, shuffle, is_patient: false, events }
     }
 }
