@@ -1,4 +1,5 @@
-//! Measuring honestly: latencies from when something *should* have happened, beside what the machine itself did.
+//! Measuring honestly: latencies from when something *should* have happened, beside what the machine itself did; and
+//! where in the program a thread is ([`Place`]).
 //!
 //! - [`Latencies`]: a histogram per thread, which never allocates while it records; no percentile without ten samples
 //!   above it. [`Timeline`]: the same over time. Both can be written so that other HdrHistogram tools read them
@@ -16,6 +17,7 @@ mod floor;
 mod hgrm;
 mod hlog;
 mod latencies;
+mod place;
 #[cfg(not(loom))]
 mod ring_load;
 #[cfg(not(loom))]
@@ -31,6 +33,7 @@ pub use empty_loop::{Hiccups, empty_loop};
 pub use floor::{Floor, core_to_core};
 pub use hlog::IntervalLog;
 pub use latencies::{LONGEST_NS, Latencies, PERCENTILES};
+pub use place::Place;
 #[cfg(not(loom))]
 pub use ring_load::{Load, RingLoad, RingLoadError, RingOutcome};
 pub use schedule::Schedule;

@@ -117,6 +117,9 @@ pub(super) struct RunArgs {
     /// Read the file of the events to its end and then on, as it grows; implies --live
     #[arg(long, conflicts_with = "pace")]
     pub(super) follow: bool,
+    /// Where to write what happens under supervision (failures, restarts, stalls, breakers), as JSON lines
+    #[arg(long = "events", value_name = "FILE", id = "events-file")]
+    pub(super) supervision: Option<PathBuf>,
     /// How fast events are fed: as fast as possible, or at the distances of their times
     #[arg(long, value_name = "PACE", default_value = "max")]
     pub(super) pace: Pace,
@@ -137,6 +140,10 @@ pub(super) struct RunArgs {
     pub(super) strict: bool,
     #[command(flatten)]
     pub(super) low_jitter: LowJitterArgs,
+    /// Let something fail on purpose, for drills: KIND:stream=NAME,every=N,.. with the kinds panic, error, stall, slow,
+    /// exit and sink-fail (only in builds with the feature `faults`)
+    #[arg(long, value_name = "FAULT", hide = !cfg!(feature = "faults"))]
+    pub(super) fault: Vec<String>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -60,6 +60,18 @@ impl<'a> DeadLetters<'a> {
         self.file.is_some()
     }
 
+    /// Takes a result that could not be written: a line of JSON.
+    pub(super) fn result(&mut self, line: &[u8], error: &str, attempts: u32) {
+        let (Some(file), None) = (&mut self.file, &self.failure) else { return };
+        let mut letter = br#"{"kind":"failed_result","sink":"output","error":"#.to_vec();
+        // A text always has a form in JSON.
+        letter.extend(serde_json::to_vec(error).unwrap_or_default());
+        letter.extend(format!(",\"attempts\":{attempts},\"result\":").as_bytes());
+        letter.extend(line.trim_ascii_end());
+        letter.extend(b"}\n");
+        self.failure = file.write_all(&letter).err();
+    }
+
     fn write(&mut self, letter: &Letter<'_>) {
         let (Some(file), None) = (&mut self.file, &self.failure) else { return };
         let written = serde_json::to_writer(&mut *file, letter).map_err(io::Error::from);

@@ -18,6 +18,8 @@ pub(super) struct Files {
     pub(super) output: File,
     pub(super) dead_letters: Option<File>,
     pub(super) stats_json: Option<File>,
+    /// Where supervision tells what happens.
+    pub(super) supervision: Option<File>,
 }
 
 impl Files {
@@ -41,8 +43,9 @@ impl Files {
             |path: Option<&Path>, what| path.map(|path| to_write(path, what, &mut taken)).transpose();
         let dead_letters = optional(settings.dead_letters.as_deref(), "dead letters")?;
         let stats_json = optional(settings.stats_json.as_deref(), "statistics")?;
+        let supervision = optional(settings.supervision.as_deref(), "events of supervision")?;
         let events_bytes = metadata.is_file().then_some(metadata.len());
-        Ok(Self { events, events_bytes, output, dead_letters, stats_json })
+        Ok(Self { events, events_bytes, output, dead_letters, stats_json, supervision })
     }
 
     /// Empties the files that will be written: the run begins.
@@ -51,6 +54,7 @@ impl Files {
             (settings.output.as_deref(), Some(&self.output)),
             (settings.dead_letters.as_deref(), self.dead_letters.as_ref()),
             (settings.stats_json.as_deref(), self.stats_json.as_ref()),
+            (settings.supervision.as_deref(), self.supervision.as_ref()),
         ];
         for (path, file) in written {
             let (Some(path), Some(file)) = (path, file) else { continue };

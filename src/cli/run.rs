@@ -4,25 +4,32 @@
 //! which hands results back on the same call. Whenever input is not there at once everything goes out first: what was
 //! fed is published, and results are written. Nothing grows with the length of the input.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use varpin::clock::SystemClock;
-use varpin::engine::{BuildError, ConnectError, Engine, EngineError, log_json};
+use varpin::engine::{BuildError, ConnectError, Engine, EngineError, Program, log_json};
 use varpin::event::Row;
+use varpin::flow::keep_supervised_panics_quiet;
 use varpin::format::{BadInput, EventSource, InputTypes};
+use varpin::supervise::Declared;
+use varpin::vpl::plan::SupervisionSettings;
 
 use super::args::RunArgs;
 use super::control::Control;
 use super::dead_letters::DeadLetters;
 use super::doctor;
+use super::event_lines::EventLines;
 use super::exit::Exit;
+use super::faults::Faults;
 use super::files::Files;
 use super::follow::{Follow, News};
 use super::messages;
-use super::output::Output;
+use super::output::{Guarded, Output};
 use super::pace::Pace;
 use super::progress::Progress;
 use super::settings::{EventsFrom, RunSettings};
@@ -52,6 +59,10 @@ pub(super) fn run(typed: &RunArgs) -> Exit {
     let Some(program) = messages::load(&typed.program, typed.strict) else { return Exit::Refused };
     let settings = match RunSettings::new(typed, program.plan()) {
         Ok(settings) => settings,
+        Err(message) => return refuse(message),
+    };
+    let faults = match Faults::of(&typed.fault) {
+        Ok(faults) => faults,
         Err(message) => return refuse(message),
     };
     let files = match Files::open(&settings) {
@@ -90,6 +101,18 @@ pub(super) fn run(typed: &RunArgs) -> Exit {
         Ok(signals) => signals,
         Err(error) => return refuse(format_args!("cannot catch signals: {error}")),
     };
+    builder = faults.build(builder);
+    keep_supervised_panics_quiet();
+    let stopped = signals.clone();
+    builder = builder.interrupt_when(move || stopped.caught().is_some());
+    if files.dead_letters.is_some() {
+        builder = builder.keep_dead_letters();
+    }
+    let lines = EventLines::default();
+    if files.supervision.is_some() {
+        let lines = lines.clone();
+        builder = builder.on_event(move |event| lines.take(event));
+    }
     let engine = match builder.build() {
         Ok(engine) => engine,
         Err(error @ BuildError::Connector(_)) => {
@@ -104,6 +127,12 @@ pub(super) fn run(typed: &RunArgs) -> Exit {
     }
     if let Err(message) = files.begin(&settings) {
         return refuse(message);
+    }
+    if let Some(file) = &files.supervision {
+        match file.try_clone() {
+            Ok(file) => lines.open(file),
+            Err(error) => return refuse(format_args!("cannot write events of supervision: {error}")),
+        }
     }
     let types = InputTypes::new(program.input_types());
     let reader = match &settings.events {
@@ -123,7 +152,7 @@ pub(super) fn run(typed: &RunArgs) -> Exit {
             Ok(control) => control,
             Err(message) => return refuse(message),
         };
-    Run::new(settings, &files, engine, signals, control).go(source)
+    Run::new(settings, &program, &faults, &files, engine, signals, control).go(source)
 }
 
 fn refuse(message: impl std::fmt::Display) -> Exit {
@@ -173,7 +202,7 @@ struct Run<'a> {
     has_threads: bool,
     signals: Signals,
     output: Output<'a>,
-    letters: DeadLetters<'a>,
+    letters: Rc<RefCell<DeadLetters<'a>>>,
     pace: Option<Pace>,
     fed_since_letters: u32,
     /// Where it stands, and what is wrong with it.
@@ -185,19 +214,30 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     fn new(
         settings: RunSettings,
+        program: &Program,
+        faults: &Faults,
         files: &'a Files,
         engine: Engine,
         signals: Signals,
         control: Option<Control>,
     ) -> Self {
+        let letters = Rc::new(RefCell::new(DeadLetters::new(files.dead_letters.as_ref())));
+        let declared = &program.plan().output;
+        let guard = engine.sink_guard("output", &Declared::from(declared));
+        // Where nothing is declared a failed write ends the run, and the sink is only shown.
+        let guarded = (*declared != SupervisionSettings::default()).then(|| Guarded {
+            guard,
+            letters: Rc::clone(&letters),
+            signals: signals.clone(),
+        });
         Self {
             control,
             source_name: settings.events.name(),
             files,
             has_threads: !engine.is_inline(),
             signals,
-            output: Output::new(&files.output, engine.json_lines()),
-            letters: DeadLetters::new(files.dead_letters.as_ref()),
+            output: Output::new(&files.output, engine.json_lines(), faults.of_sink(), guarded),
+            letters,
             pace: settings.realtime.then(Pace::default),
             fed_since_letters: 0,
             first_skipped: None,
@@ -218,49 +258,51 @@ impl<'a> Run<'a> {
         let finished = self.engine.finish_within(deadline, |result| output.take(&result)).map(drop);
         self.fetch_letters();
         if let Err(EngineError::Connector(ConnectError::BadLine(bad))) = &finished {
-            self.letters.bad_input(&bad.place, &bad.line);
+            self.letters.borrow_mut().bad_input(&bad.place, &bad.line);
         }
-        let Self {
-            settings, source_name, files, engine, output, mut letters, first_skipped, started, ..
-        } = self;
+        let Self { settings, source_name, files, engine, output, letters, first_skipped, started, .. } = self;
         let mut exit = match end {
             End::Signal(signal) => Exit::Signal(signal),
             _ => Exit::Done,
         };
-        let mut failed = |message: &dyn std::fmt::Display| {
+        let mut fail = |how: Exit, message: &dyn std::fmt::Display| {
             messages::error(message);
-            if exit == Exit::Done {
-                exit = Exit::Failed;
+            // What a context failed with says more than what came of it.
+            if exit == Exit::Done || how == Exit::Escalated {
+                exit = how;
             }
         };
-        if let Err(error) = output.finish() {
-            failed(&format_args!("cannot write results: {error}"));
+        let (rejected, written) = output.finish();
+        if let Err(error) = written {
+            fail(Exit::Failed, &format_args!("cannot write results: {error}"));
         }
+        let mut letters = letters.borrow_mut();
         if let Err(error) = letters.finish() {
-            failed(&format_args!("cannot write dead letters: {error}"));
+            fail(Exit::Failed, &format_args!("cannot write dead letters: {error}"));
         }
         match end {
-            End::BadInput(bad) => failed(&messages::bad_input(&source_name, &bad)),
-            End::Read(error) => failed(&format_args!("cannot read {source_name}: {error}")),
-            End::Engine(error) if finished.is_ok() => failed(&error),
+            End::BadInput(bad) => fail(Exit::Failed, &messages::bad_input(&source_name, &bad)),
+            End::Read(error) => fail(Exit::Failed, &format_args!("cannot read {source_name}: {error}")),
+            End::Engine(ref error) if finished.is_ok() => fail(Exit::Failed, error),
             End::Input | End::Signal(_) | End::Output | End::Engine(_) => {}
         }
         match finished {
             Ok(()) => {}
             Err(EngineError::Connector(ConnectError::BadLine(bad))) => {
-                failed(&messages::bad_input(&bad.place, &bad.line));
+                fail(Exit::Failed, &messages::bad_input(&bad.place, &bad.line));
             }
-            Err(error) => failed(&error),
+            Err(error) => fail(Exit::from(&error), &error),
         }
         let metrics = engine.metrics_reader().read();
-        let mut summary = Summary::new(engine.stats(), metrics, letters.bad_lines(), started.elapsed());
+        let stats = engine.stats();
+        let mut summary = Summary::new(stats, metrics, letters.bad_lines(), rejected, started.elapsed());
         if settings.stats || settings.stats_json.is_some() {
             summary.examine_cpus();
         }
         if let Some(mut file) = files.stats_json.as_ref()
             && let Err(error) = file.write_all(summary.to_json().as_bytes())
         {
-            failed(&format_args!("cannot write statistics: {error}"));
+            fail(Exit::Failed, &format_args!("cannot write statistics: {error}"));
         }
         if let Some((place, first)) = first_skipped {
             messages::warning(format_args!(
@@ -378,12 +420,12 @@ impl<'a> Run<'a> {
                 Ok(Some(())) => {}
                 Ok(None) => return self.reason_to_stop(),
                 Err(bad) if self.settings.skip_bad_input => {
-                    self.letters.bad_input(&self.source_name, &bad);
+                    self.letters.borrow_mut().bad_input(&self.source_name, &bad);
                     self.first_skipped.get_or_insert_with(|| (self.source_name.clone(), bad));
                     continue;
                 }
                 Err(bad) => {
-                    self.letters.bad_input(&self.source_name, &bad);
+                    self.letters.borrow_mut().bad_input(&self.source_name, &bad);
                     return Some(End::BadInput(bad));
                 }
             }
@@ -393,8 +435,11 @@ impl<'a> Run<'a> {
                 return Some(end);
             }
             let output = &mut self.output;
-            if let Err(error) = self.engine.feed_row(row, |result| output.take(&result)) {
-                return Some(End::Engine(error));
+            match self.engine.feed_row(row, |result| output.take(&result)) {
+                Ok(()) => {}
+                // It waited for room when a signal came.
+                Err(EngineError::Interrupted) => return self.reason_to_stop(),
+                Err(error) => return Some(End::Engine(error)),
             }
             self.fed_since_letters += 1;
             if self.fed_since_letters == FETCH_LETTERS_EVERY {
@@ -484,7 +529,7 @@ impl<'a> Run<'a> {
         let came = self.poll();
         self.output.write();
         self.fetch_letters();
-        self.letters.flush();
+        self.letters.borrow_mut().flush();
         came
     }
 
@@ -494,10 +539,10 @@ impl<'a> Run<'a> {
             control.obey(&mut self.engine);
         }
         let letters = self.engine.take_dead_letters();
-        self.letters.failed(letters);
+        self.letters.borrow_mut().failed(letters);
         self.engine.take_log_lines().iter().for_each(|line| messages::say(log_json(line)));
         for bad in self.engine.take_bad_lines() {
-            self.letters.bad_input(&bad.place, &bad.line);
+            self.letters.borrow_mut().bad_input(&bad.place, &bad.line);
             self.first_skipped.get_or_insert((bad.place, bad.line));
         }
     }

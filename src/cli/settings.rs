@@ -18,6 +18,8 @@ pub(super) struct RunSettings {
     pub(super) output: Option<PathBuf>,
     pub(super) dead_letters: Option<PathBuf>,
     pub(super) stats_json: Option<PathBuf>,
+    /// Where supervision tells what happens.
+    pub(super) supervision: Option<PathBuf>,
     pub(super) skip_bad_input: bool,
     pub(super) realtime: bool,
     /// The clock moves time.
@@ -108,6 +110,7 @@ impl RunSettings {
             output: typed.output.clone(),
             dead_letters: typed.dead_letters.clone(),
             stats_json: typed.stats_json.clone(),
+            supervision: typed.supervision.clone(),
             skip_bad_input: typed.on_bad_input == OnBadInput::Skip,
             realtime: typed.pace == Pace::Realtime,
             live,

@@ -10,7 +10,7 @@ use signal_hook::flag;
 use varpin::sync::{AtomicBool, AtomicUsize, Ordering};
 
 /// Which signal has come, if any.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Signals {
     first: Arc<AtomicUsize>,
 }

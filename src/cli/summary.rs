@@ -12,6 +12,7 @@ use super::doctor::{self, Finding};
 use super::gauges;
 use super::low_jitter;
 use super::messages;
+use super::output::Rejected;
 
 /// What a run has counted. As JSON: what the engine counts, and the members here beside it.
 #[derive(Debug, Serialize)]
@@ -20,6 +21,8 @@ pub(super) struct Summary {
     stats: Stats,
     /// Lines that are no events.
     bad_lines: u64,
+    /// Results that were made and not written.
+    rejected: Rejected,
     /// From the first line to the last result.
     seconds: f64,
     events_per_second: f64,
@@ -30,10 +33,16 @@ pub(super) struct Summary {
 }
 
 impl Summary {
-    pub(super) fn new(stats: Stats, metrics: Metrics, bad_lines: u64, took: Duration) -> Self {
+    pub(super) fn new(
+        stats: Stats,
+        metrics: Metrics,
+        bad_lines: u64,
+        rejected: Rejected,
+        took: Duration,
+    ) -> Self {
         let seconds = took.as_secs_f64();
         let events_per_second = if seconds > 0.0 { stats.events as f64 / seconds } else { 0.0 };
-        Self { stats, bad_lines, seconds, events_per_second, metrics, severe: Vec::new() }
+        Self { stats, bad_lines, rejected, seconds, events_per_second, metrics, severe: Vec::new() }
     }
 
     /// The CPUs that threads were pinned to.
@@ -57,6 +66,12 @@ impl Summary {
                 format!(", the first in stream {} at {}: {}", letter.stream, letter.operator, letter.error)
             });
             messages::warning(format_args!("{failed} events failed{first} (--dead-letters FILE keeps them)"));
+        }
+        let unwritten = self.rejected.dead_letters;
+        if unwritten > 0 && !letters.are_kept() {
+            messages::warning(format_args!(
+                "{unwritten} results could not be written (--dead-letters FILE keeps them)"
+            ));
         }
         let dropped = self.stats.dead_letters_dropped;
         if dropped > 0 && letters.are_kept() {
@@ -101,14 +116,15 @@ impl Summary {
         if stats.contexts.is_empty() {
             out.push_str("\nno contexts: everything ran on one thread\n");
         } else {
-            let mut contexts = vec![["context", "cpu", "busy", "asleep", "idle"].map(str::to_owned)];
+            let mut contexts =
+                vec![["context", "cpu", "busy", "asleep", "idle", "restarts"].map(str::to_owned)];
             contexts.extend(stats.contexts.iter().map(|context| {
                 let cpu = context.cpu.map_or_else(|| "any".to_owned(), |cpu| cpu.to_string());
                 let worker = self.metrics.workers.iter().find(|worker| worker.worker == context.context);
                 let share = |share: Option<f64>| share.map_or_else(String::new, gauges::percent);
                 let busy = share(worker.map(|worker| worker.busy_share));
                 let asleep = share(worker.map(|worker| worker.asleep_share));
-                [context.context.clone(), cpu, busy, asleep, context.idle.clone()]
+                [context.context.clone(), cpu, busy, asleep, context.idle.clone(), grouped(context.restarts)]
             }));
             table(&mut out, &contexts, 5);
         }
@@ -124,6 +140,21 @@ impl Summary {
         if !tuned.is_empty() {
             out.push('\n');
             out.push_str(&tuned);
+        }
+        for (context, lost) in
+            stats.contexts.iter().flat_map(|context| context.lost.iter().map(move |lost| (context, lost)))
+        {
+            let (keys, items) = (grouped(lost.keys), grouped(lost.items));
+            let (name, stream) = (&context.context, &lost.stream);
+            let _ =
+                writeln!(out, "lost by restarts of {name}: {keys} keys and {items} rows of stream {stream}");
+        }
+        for (what, count) in
+            [("dead letters", self.rejected.dead_letters), ("dropped", self.rejected.dropped)]
+        {
+            if count > 0 {
+                let _ = writeln!(out, "results that were not written, {what}: {}", grouped(count));
+            }
         }
         for (ring, rows) in &stats.undelivered {
             let _ = writeln!(out, "undelivered on {ring}: {}", grouped(*rows));

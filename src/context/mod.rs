@@ -6,12 +6,16 @@
 
 mod dirty;
 mod elastic;
+#[cfg(feature = "faults")]
+mod faults;
+mod gate;
 mod gauges;
 mod holdback;
 mod live;
 mod merging;
 mod order_dependence;
 mod pool;
+mod restart;
 mod router;
 mod skew;
 mod stage;
@@ -20,6 +24,9 @@ mod ticker;
 mod topology;
 
 pub use elastic::{Count, Flag, Mail, StageCommand};
+#[cfg(feature = "faults")]
+pub use faults::{ArmedFault, Fault, FaultKind};
+pub use gate::{Admission, GateKeeper, Standing};
 pub use gauges::StreamGauges;
 pub use live::LiveClock;
 pub use merging::{Merging, mergings};
@@ -27,7 +34,7 @@ pub use order_dependence::{OrderDependence, order_dependence};
 pub use pool::{Tags, tags_by_rank};
 pub use router::Router;
 pub use skew::PoolSkew;
-pub use stage::{ContextStage, StageParts};
+pub use stage::{ContextStage, FailureSink, Rebuild, StageParts};
 pub use streams::{Failure, Outlet, Streams};
 pub use ticker::Ticker;
 pub use topology::{EdgeSpec, From, StageSpec, Topology, WorkerSpec, topology};

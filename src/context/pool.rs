@@ -211,6 +211,16 @@ impl Scatter {
         }
     }
 
+    /// The stream was started again: nothing is known of its watermark, nor of what was sent last.
+    pub(super) fn forget(&mut self) {
+        if let Closing::Aligned { next_ns, .. } = &mut self.closing {
+            *next_ns = i64::MIN;
+        }
+        self.watermark = (i64::MIN, 0);
+        self.told_ns.fill(i64::MIN);
+        self.moment = (0, 0);
+    }
+
     /// Sends `row` to the worker that takes it.
     #[inline]
     pub(super) fn row(&mut self, row: &Row, key: &Value, out: &mut impl Outlet) {

@@ -4,12 +4,17 @@
 //! once. While some output is blocked it takes no more input, apart from the rest of the sequence number that
 //! it has begun (see `flow::fan_in`).
 //!
+//! What panics is left so that it can be done again: see `restart`.
+//!
 //! In `deterministic` order a round is run when it is complete: at once where a lane brings one row per
 //! sequence number and there is no other lane, else when the fan-in's frontier has passed it. In the other
 //! orders every row is a round of its own.
 
 use crate::event::{Row, Signal, Value};
-use crate::flow::{Cycle, Drained, FanIn, Leftovers, MergeOrder, OutPort, Ports, Stage};
+use crate::flow::{
+    Cycle, Drained, FanIn, Leftovers, MergeOrder, OutPort, Ports, Restarting, Stage, StateLost,
+};
+use crate::operators::{CompileError, StreamStats};
 use crate::ring::Receiver;
 use crate::sync::{Arc, Mutex};
 
@@ -18,10 +23,26 @@ mod resizing;
 use resizing::Resizing;
 
 use super::elastic::StageCommand;
+use super::gate::{Admission, Gate, GateKeeper, refused};
 use super::gauges::{Reporting, StreamGauges};
+use super::restart::{Doing, Suspect};
 use super::skew::PoolSkew;
 use super::streams::{Failure, Outlet, Streams};
-use crate::operators::StreamStats;
+
+/// Makes the streams of a stage anew.
+pub type Rebuild = Box<dyn FnMut() -> Result<Streams, CompileError> + Send>;
+
+/// Where events go on which a stream has failed.
+pub trait FailureSink: Send {
+    /// Takes one. It may have to wait; then the stage takes no more input until it is gone.
+    fn take(&mut self, failure: Failure);
+
+    /// Tries to get rid of what waits; true while something does.
+    fn is_blocked(&mut self) -> bool;
+
+    /// Nothing more will be asked of it: what waits is given up.
+    fn close(&mut self);
+}
 
 /// What a context's stage is made of.
 pub struct StageParts {
@@ -40,7 +61,11 @@ pub struct StageParts {
     /// Events per duty cycle.
     pub batch_limit: usize,
     /// Where failures go.
-    pub failures: Box<dyn FnMut(Failure) + Send>,
+    pub failures: Box<dyn FailureSink>,
+    /// Where the stage is supervised: how its streams are made anew when it failed.
+    pub rebuild: Option<Rebuild>,
+    /// Where a circuit breaker is declared: who says which events are run.
+    pub gate: Option<Box<dyn GateKeeper>>,
     /// Where the counts go when the stage closes.
     pub stats: Arc<Mutex<Vec<StreamStats>>>,
     /// Where the keys of pools with the most rows go, by stream, when the stage closes.
@@ -56,67 +81,128 @@ pub struct StageParts {
 /// A context's streams as a stage.
 pub struct ContextStage {
     name: String,
-    streams: Streams,
-    inputs: FanIn<Row>,
+    pub(super) streams: Streams,
+    pub(super) inputs: FanIn<Row>,
     outside: Vec<usize>,
-    rings: Rings,
+    pub(super) rings: Rings,
     /// Rows are rounds: nothing is collected.
     row_by_row: bool,
     batch_limit: usize,
     /// What streams in front of the stage have made of the end of the input.
-    ends: Vec<Row>,
+    pub(super) ends: Vec<Row>,
     /// The same of the workers of pools. Each brings its share, so by ring they are not in the order of one worker.
-    ends_of_pools: Vec<Row>,
+    pub(super) ends_of_pools: Vec<Row>,
     /// By lane: whether a worker of a pool sends over it. Lanes that are added later do.
     from_pool: Vec<bool>,
     /// The sequence number of the round that is being collected; 0 where there is none.
-    round: u64,
+    pub(super) round: u64,
     /// Live: the round is that of the clock, which has come to this time.
-    clock_ns: Option<i64>,
+    pub(super) clock_ns: Option<i64>,
     /// The number of the last clock that was passed on, where it comes over several lanes.
     clock_seq: u64,
     /// Where rows can come in another order than that of the input, watermarks are held back: how far each lane
     /// has come.
     held_back: Option<Vec<u64>>,
-    flushed: bool,
-    stats: Arc<Mutex<Vec<StreamStats>>>,
+    pub(super) flushed: bool,
+    pub(super) stats: Arc<Mutex<Vec<StreamStats>>>,
+    pub(super) rebuild: Option<Rebuild>,
+    pub(super) gate: Option<Gate>,
+    /// What is under way, for the case that it panics.
+    pub(super) doing: Doing,
+    /// What made the stage fail, and how often.
+    pub(super) suspect: Option<(Suspect, u32)>,
+    /// What its streams had counted before they were made anew.
+    pub(super) past: Vec<StreamStats>,
+    /// It has ended of its own accord (only an injected fault makes it).
+    exited: bool,
     hottest: Arc<Mutex<Vec<PoolSkew>>>,
     gauges: StreamGauges,
     reporting: Reporting,
     resizing: Option<Box<Resizing>>,
+    /// By lane: its rows come out of the order of their numbers. Lanes that are added later are of that kind.
+    unordered: Vec<bool>,
 }
 
 /// The rings that lead away.
-struct Rings {
-    ports: Ports<Row>,
+pub(super) struct Rings {
+    pub(super) ports: Ports<Row>,
     results: usize,
-    failures: Box<dyn FnMut(Failure) + Send>,
+    /// Counts what is run as one: rows, or rounds that were collected. What is sent can be taken back as long as it is
+    /// under way.
+    step: u64,
+    pub(super) failures: Box<dyn FailureSink>,
+    /// Failures of the step under way.
+    fresh: Vec<Failure>,
+    /// Failures wait for room on their way out.
+    waits: bool,
     /// A stream has failed in a way that ends the run.
     fatal: Option<String>,
+    /// What is fatal unwinds to whoever supervises the stage.
+    is_supervised: bool,
+}
+
+impl Rings {
+    /// The next row or round begins; what was made of the one before stays.
+    #[inline]
+    fn begin(&mut self) {
+        self.step += 1;
+        if !self.fresh.is_empty() {
+            self.settle();
+        }
+    }
+
+    /// Lets go of the failures of the step that is over.
+    #[cold]
+    pub(super) fn settle(&mut self) {
+        for failure in self.fresh.drain(..) {
+            self.failures.take(failure);
+        }
+        self.waits = self.failures.is_blocked();
+    }
+
+    /// Takes back what was made of the row or round under way.
+    pub(super) fn rewind(&mut self) {
+        self.ports.rewind(self.step);
+        self.fresh.clear();
+    }
+
+    /// Whether no more input is to be taken.
+    #[inline]
+    fn are_blocked(&self) -> bool {
+        self.ports.are_blocked() || self.waits || self.fatal.is_some()
+    }
 }
 
 impl Outlet for Rings {
     #[inline]
     fn send(&mut self, port: usize, row: &Row) {
-        self.ports.port(port).send(row);
+        let port = self.ports.port(port);
+        port.begin(self.step);
+        port.send(row);
     }
 
     #[inline]
     fn send_tagged(&mut self, port: usize, row: &Row, tags: &[&Value]) {
-        self.ports.port(port).send_with(row, |sent| tags.iter().for_each(|tag| sent.push(tag)));
+        let port = self.ports.port(port);
+        port.begin(self.step);
+        port.send_with(row, |sent| tags.iter().for_each(|tag| sent.push(tag)));
     }
 
     #[inline]
     fn result(&mut self, row: &Row) {
-        self.ports.port(self.results).send(row);
+        self.send(self.results, row);
     }
 
     #[cold]
     fn failed(&mut self, failure: Failure) {
         if failure.fatal {
+            if self.is_supervised {
+                // The supervisor decides, and the event is still there to be tried again, as after any other panic.
+                std::panic::resume_unwind(Box::new(failure.error.message));
+            }
             self.fatal.get_or_insert_with(|| failure.error.to_string());
         }
-        (self.failures)(failure);
+        self.fresh.push(failure);
     }
 }
 
@@ -124,8 +210,9 @@ impl Rings {
     /// Tells the stages behind that the clock has come to `now_ns`: behind all that has come of it here.
     fn pass_clock_on(&mut self, seq: u64, now_ns: i64) {
         let clock = Row::clock(seq, now_ns);
-        for port in (0..self.ports.len()).filter(|&port| port != self.results) {
-            self.ports.port(port).send(&clock);
+        let results = self.results;
+        for port in (0..self.ports.len()).filter(|&port| port != results) {
+            self.send(port, &clock);
         }
     }
 }
@@ -133,31 +220,36 @@ impl Rings {
 impl ContextStage {
     /// Puts the parts together.
     pub fn new(parts: StageParts) -> Self {
-        let order = parts.inputs.order();
-        let deterministic = order == MergeOrder::Deterministic;
+        let deterministic = parts.inputs.order() == MergeOrder::Deterministic;
         let lanes = parts.inputs.lanes();
-        let mut streams = parts.streams;
         let unordered = |lane: usize| {
             parts.inputs.is_unordered(lane) || parts.from_pool.get(lane).is_some_and(|from_pool| *from_pool)
         };
-        let out_of_order = lanes > 1 || (0..lanes).any(unordered);
+        let unordered: Vec<bool> = (0..lanes).map(unordered).collect();
+        let out_of_order = lanes > 1 || unordered.contains(&true);
         // The front of a pool has done it for its workers.
-        let holds_back = !deterministic && out_of_order && streams.uses_time() && !streams.is_worker();
-        if holds_back {
-            let unordered: Vec<bool> = (0..lanes).map(unordered).collect();
-            streams.hold_back(&unordered);
-        }
+        let is_worker = parts.streams.is_worker();
+        let holds_back = !deterministic && out_of_order && parts.streams.uses_time() && !is_worker;
         let results = parts.outputs.len().saturating_sub(1);
         let ports = Ports::from(parts.outputs);
-        Self {
+        let mut stage = Self {
             batch_limit: ports.batch_limit(parts.batch_limit),
             held_back: holds_back.then(|| vec![0; lanes]),
-            row_by_row: !deterministic || parts.single_rows || streams.is_worker(),
+            row_by_row: !deterministic || parts.single_rows || is_worker,
             name: parts.name,
-            streams,
+            streams: parts.streams,
             inputs: parts.inputs,
             outside: parts.outside,
-            rings: Rings { results, ports, failures: parts.failures, fatal: None },
+            rings: Rings {
+                results,
+                ports,
+                step: 0,
+                failures: parts.failures,
+                fresh: Vec::new(),
+                waits: false,
+                fatal: None,
+                is_supervised: parts.rebuild.is_some(),
+            },
             ends: Vec::new(),
             ends_of_pools: Vec::new(),
             from_pool: parts.from_pool,
@@ -170,6 +262,26 @@ impl ContextStage {
             gauges: parts.gauges,
             reporting: Reporting::default(),
             resizing: parts.inbox.map(|inbox| Box::new(Resizing::new(inbox))),
+            rebuild: parts.rebuild,
+            gate: parts.gate.map(Gate::new),
+            doing: Doing::Rows,
+            suspect: None,
+            past: Vec::new(),
+            exited: false,
+            unordered,
+        };
+        if stage.rebuild.is_some() && !stage.row_by_row {
+            stage.streams.keep_rounds();
+        }
+        stage.hold_back();
+        stage
+    }
+
+    /// Tells the streams to hold their watermarks back, where that is needed.
+    pub(super) fn hold_back(&mut self) {
+        if self.held_back.is_some() {
+            self.unordered.resize(self.inputs.lanes(), true);
+            self.streams.hold_back(&self.unordered);
         }
     }
 
@@ -182,17 +294,33 @@ impl ContextStage {
             }
             only_started = resizing.is_about_to_send_barrier();
         }
-        let Self { streams, inputs, rings, round, clock_ns, clock_seq, ends, held_back, resizing, .. } = self;
+        let Self {
+            streams,
+            inputs,
+            rings,
+            round,
+            clock_ns,
+            clock_seq,
+            ends,
+            held_back,
+            resizing,
+            doing,
+            gate,
+            ..
+        } = self;
         let (ends_of_pools, from_pool) = (&mut self.ends_of_pools, &self.from_pool);
-        let blocked = rings.ports.are_blocked() || only_started;
+        rings.waits = rings.waits && rings.failures.is_blocked();
+        let holds = gate.as_mut().is_some_and(Gate::begin);
+        let blocked = rings.ports.are_blocked() || rings.waits || holds || only_started;
         let row_by_row = self.row_by_row;
         let take = |lane: usize, row: &Row| {
             let is_clock = row.signal() == Signal::Clock;
             if row.signal() == Signal::Resize {
+                rings.begin();
+                streams.run_row(row, rings);
                 if let Some(resizing) = resizing {
                     resizing.barriers += 1;
                 }
-                streams.run_row(row, rings);
                 // Nothing behind it is of its sequence number but other barriers, so no row comes in this call.
                 return false;
             }
@@ -200,6 +328,7 @@ impl ContextStage {
                 let of_pool = from_pool.get(lane).is_none_or(|from_pool| *from_pool);
                 if of_pool { ends_of_pools.push(row.clone()) } else { ends.push(row.clone()) }
             } else if row_by_row && is_clock {
+                rings.begin();
                 if held_back.is_some() {
                     streams.on_clock_of_lane(lane, row, rings);
                 } else if row.seq() > *clock_seq {
@@ -210,19 +339,38 @@ impl ContextStage {
                     rings.pass_clock_on(row.seq(), row.time_ns());
                 }
             } else if row_by_row {
-                streams.run_row(row, rings);
+                rings.begin();
+                match gate {
+                    Some(gate) if row.signal() == Signal::Event => match gate.admit() {
+                        Admission::Run => {
+                            streams.run_row(row, rings);
+                            gate.done(!rings.fresh.is_empty());
+                        }
+                        Admission::DeadLetter => rings.fresh.push(refused(streams.taker_of(row), row)),
+                        Admission::Drop => {}
+                    },
+                    _ => streams.run_row(row, rings),
+                }
             } else {
                 if *round != 0 && *round != row.seq() {
-                    run_round(streams, *round, clock_ns.take(), rings);
+                    *doing = Doing::Round;
+                    run_round(streams, *round, clock_ns, gate.as_mut(), rings);
+                    *doing = Doing::Rows;
                 }
                 *round = row.seq();
                 if is_clock {
                     *clock_ns = Some(row.time_ns());
                 } else {
+                    // What is relayed is sent before the round is run, and stays sent if the round fails.
+                    rings.begin();
                     streams.collect(row, rings);
                 }
             }
-            !rings.ports.are_blocked() && rings.fatal.is_none()
+            #[cfg(feature = "faults")]
+            if streams.is_leaving() {
+                return false;
+            }
+            !rings.are_blocked() && !gate.as_ref().is_some_and(Gate::holds)
         };
         if blocked {
             inputs.finish_started(self.batch_limit, take)
@@ -238,9 +386,11 @@ impl ContextStage {
     /// One that was sent nothing is flushed before those behind it take what they were sent.
     fn finish_rounds(&mut self) {
         let frontier = self.inputs.frontier();
+        let holds = self.clock_ns.is_none() && self.gate.as_ref().is_some_and(Gate::holds);
         let is_blocked = self.rings.ports.are_blocked();
-        if self.round != 0 && self.round <= frontier && !is_blocked {
-            run_round(&mut self.streams, self.round, self.clock_ns.take(), &mut self.rings);
+        if self.round != 0 && self.round <= frontier && !is_blocked && !holds {
+            self.doing = Doing::Round;
+            run_round(&mut self.streams, self.round, &mut self.clock_ns, self.gate.as_mut(), &mut self.rings);
             self.round = 0;
         }
         if let Some(progress) = &mut self.held_back {
@@ -250,22 +400,70 @@ impl ContextStage {
             for (lane, progress) in progress.iter_mut().enumerate() {
                 *progress = self.inputs.lane_progress(lane);
             }
+            self.rings.begin();
+            self.doing = Doing::Watermarks;
             self.streams.advance(progress, &mut self.rings);
         }
+        self.rings.begin();
         self.streams.settle(&mut self.rings);
+        self.doing = Doing::Rows;
         let done = if self.round == 0 { frontier } else { self.round - 1 };
         self.rings.ports.note_progress(done.min(super::FLUSH_SEQ - 1));
     }
+
+    /// The end of the input.
+    fn flush(&mut self) {
+        self.rings.begin();
+        self.doing = Doing::Flush;
+        // One worker would have flushed them by their times; under `deterministic` their tags say more.
+        self.ends_of_pools.sort_by_key(Row::time_ns);
+        for row in self.ends.iter().chain(&self.ends_of_pools) {
+            self.streams.collect(row, &mut self.rings);
+        }
+        self.streams.flush(&mut self.rings);
+        self.streams.settle(&mut self.rings);
+        self.doing = Doing::Rows;
+        self.end_flush();
+    }
+
+    /// The end has been seen to.
+    pub(super) fn end_flush(&mut self) {
+        (self.ends, self.ends_of_pools) = (Vec::new(), Vec::new());
+        self.flushed = true;
+        // A ring is not closed before the others are rid of what pends in front of them, and that may have
+        // to wait for somebody who waits for this very end. So it is told as progress, on each ring as soon
+        // as there is room.
+        self.rings.ports.note_progress(super::FLUSH_SEQ);
+    }
 }
 
-/// Runs the round that was collected: that of an event, or that of the clock.
-fn run_round(streams: &mut Streams, round: u64, clock_ns: Option<i64>, rings: &mut Rings) {
-    match clock_ns {
-        None => streams.run_round(rings),
-        Some(now_ns) => {
-            streams.on_clock(now_ns, round, rings);
-            rings.pass_clock_on(round, now_ns);
+/// Runs the round that was collected: that of an event, if the gate lets it through, or that of the clock.
+fn run_round(
+    streams: &mut Streams,
+    round: u64,
+    clock_ns: &mut Option<i64>,
+    gate: Option<&mut Gate>,
+    rings: &mut Rings,
+) {
+    rings.begin();
+    if let Some(now_ns) = *clock_ns {
+        streams.on_clock(now_ns, round, rings);
+        rings.pass_clock_on(round, now_ns);
+        *clock_ns = None;
+        return;
+    }
+    let Some(gate) = gate else { return streams.run_round(rings) };
+    match gate.admit() {
+        Admission::Run => {
+            streams.run_round(rings);
+            gate.done(!rings.fresh.is_empty());
         }
+        Admission::DeadLetter => {
+            for row in streams.drain_round() {
+                rings.fresh.push(refused(streams.taker_of(&row), &row));
+            }
+        }
+        Admission::Drop => drop(streams.drain_round()),
     }
 }
 
@@ -294,18 +492,10 @@ impl Stage for ContextStage {
             && self.round == 0
             && !self.rings.ports.are_blocked()
         {
-            // One worker would have flushed them by their times; under `deterministic` their tags say more.
-            self.ends_of_pools.sort_by_key(Row::time_ns);
-            for row in self.ends.drain(..).chain(self.ends_of_pools.drain(..)) {
-                self.streams.collect(&row, &mut self.rings);
-            }
-            self.streams.flush(&mut self.rings);
-            self.streams.settle(&mut self.rings);
-            self.flushed = true;
-            // A ring is not closed before the others are rid of what pends in front of them, and that may have
-            // to wait for somebody who waits for this very end. So it is told as progress, on each ring as soon
-            // as there is room.
-            self.rings.ports.note_progress(super::FLUSH_SEQ);
+            self.flush();
+        }
+        if !self.rings.fresh.is_empty() {
+            self.rings.settle();
         }
         let flushed = self.rings.ports.flush();
         if self.resizing.is_some() {
@@ -318,14 +508,32 @@ impl Stage for ContextStage {
             Ok(published) => published,
             Err(full) => return Cycle::Failed(full.to_string()),
         };
-        if self.flushed && !self.rings.ports.are_blocked() {
+        #[cfg(feature = "faults")]
+        if self.streams.exits() {
+            self.exited = true;
+            return Cycle::Done;
+        }
+        if self.flushed && !self.rings.ports.are_blocked() && !self.rings.waits {
             return Cycle::Done;
         }
         let work = drained.taken + drained.signals + published;
         if self.reporting.is_due(work > 0) {
-            self.streams.report(&self.gauges);
+            self.streams.report(&self.gauges, &self.past);
         }
         Cycle::of(work)
+    }
+
+    fn could_go_on(&self) -> bool {
+        self.exited
+    }
+
+    fn restart(&mut self, restarting: &Restarting<'_>) -> Result<Vec<StateLost>, String> {
+        self.exited = false;
+        self.start_again(restarting)
+    }
+
+    fn place(&self) -> Option<String> {
+        self.streams.place().map(|(stream, operator)| format!("stream {stream}, .{operator}"))
     }
 
     fn end_inputs(&mut self) {
@@ -335,8 +543,10 @@ impl Stage for ContextStage {
     }
 
     fn close(&mut self, leftovers: &mut Leftovers) {
-        self.streams.report(&self.gauges);
-        *self.stats.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = self.streams.stats();
+        self.rings.settle();
+        self.rings.failures.close();
+        *self.stats.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = self.counts();
+        self.streams.report(&self.gauges, &self.past);
         *self.hottest.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = self.streams.hottest_keys();
         self.inputs.close(&self.name, leftovers);
         for ring in self.resizing.iter_mut().flat_map(|resizing| resizing.left.drain(..)) {

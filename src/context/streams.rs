@@ -8,21 +8,27 @@
 
 use std::collections::BTreeSet;
 
+use crate::event::json::json_text;
 use crate::event::{Row, Signal, Value};
-use crate::flow::MergeOrder;
+use crate::flow::{MergeOrder, StateLost};
 use crate::operators::{
     CompileError, Decider, Emit, Env, Limits, Moved, OperatorError, Part, Remap, StreamRuntime, StreamStats,
-    Verdict,
+    Verdict, operator_at,
 };
 use crate::vpl::plan::{OnErrorPlan, Plan};
 
 use super::FLUSH_SEQ;
 use super::dirty::Dirty;
+#[cfg(feature = "faults")]
+use super::faults::{Fault, StageFaults};
 use super::gauges::StreamGauges;
 use super::holdback::Holdback;
 use super::pool::{PoolWorker, Scatter, Tags, tags_by_rank};
 use super::skew::PoolSkew;
 use super::topology::{From, StageSpec, Topology};
+
+/// Keys of a stream that are named where its state is lost.
+const EXAMPLE_KEYS: usize = 10;
 
 /// Where rows leave a stage.
 pub trait Outlet {
@@ -46,6 +52,9 @@ pub struct Failure {
     /// The run is to end with this (`.on_error(fail)`).
     pub fatal: bool,
 }
+
+/// Rows that wait for a stream, with the input that takes each.
+type Queue = Vec<(u16, Row)>;
 
 /// A name that a stream feeds.
 struct Feed {
@@ -91,7 +100,11 @@ pub struct Streams {
     runtimes: Vec<StreamRuntime>,
     routes: Vec<Route>,
     /// Rows that wait for each stream, with the input that takes them.
-    queues: Vec<Vec<(u16, Row)>>,
+    queues: Vec<Queue>,
+    /// Queues that were run, or were being run during a panic, by stream: a round that has to be run again is made of
+    /// their rows. Kept only where `keeps_rounds`.
+    ran: Vec<(usize, Queue)>,
+    keeps_rounds: bool,
     dirty: Dirty,
     /// By name: the streams that take its rows, ascending.
     takers: Vec<Vec<Taker>>,
@@ -110,6 +123,8 @@ pub struct Streams {
     /// By rank: the tags by which rows of pools are put in order. Empty where none has any.
     tags: Vec<Tags>,
     env: Env,
+    #[cfg(feature = "faults")]
+    faults: StageFaults,
 }
 
 /// Where the rows of the stream at a place go. No method, because the stream itself is borrowed beside it.
@@ -197,6 +212,8 @@ impl Streams {
             runtimes,
             routes,
             queues: (0..count).map(|_| Vec::new()).collect(),
+            ran: Vec::new(),
+            keeps_rounds: false,
             dirty: Dirty::new(count),
             takers,
             relays_any: relays.iter().any(|ports| !ports.is_empty()),
@@ -207,6 +224,8 @@ impl Streams {
             worker,
             tags: tags_by_rank(plan, order),
             env,
+            #[cfg(feature = "faults")]
+            faults: StageFaults::default(),
         })
     }
 
@@ -356,6 +375,114 @@ impl Streams {
     #[inline]
     pub fn run_round(&mut self, out: &mut impl Outlet) {
         self.run_below(usize::MAX, out);
+        self.forget_round();
+    }
+
+    /// Rounds that are collected will have to be run again if a panic ends them: their rows are kept until they are
+    /// over.
+    pub(super) fn keep_rounds(&mut self) {
+        self.keeps_rounds = true;
+    }
+
+    /// Takes over from `old`, which a panic may have left half-changed: its log and its place, and, if `with_round`,
+    /// the rows that were collected for the round at hand. Its state stays behind.
+    pub(super) fn take_over(&mut self, old: &mut Self, with_round: bool) {
+        self.env.place = old.env.place.clone();
+        self.env.clock_ns = old.env.clock_ns;
+        if let Some(log) = old.env.take_log() {
+            self.env.set_log(log);
+        }
+        self.keeps_rounds = old.keeps_rounds;
+        for (fresh, old) in self.runtimes.iter_mut().zip(&old.runtimes) {
+            fresh.continue_time(old);
+        }
+        // What a resize has changed stays changed.
+        self.lanes_to = std::mem::take(&mut old.lanes_to);
+        self.scatters = std::mem::take(&mut old.scatters);
+        self.scatters.iter_mut().flatten().for_each(Scatter::forget);
+        self.worker = old.worker.take().or(self.worker.take());
+        #[cfg(feature = "faults")]
+        {
+            self.faults = std::mem::take(&mut old.faults);
+        }
+        let ran = old.ran.drain(..);
+        let waiting = old.queues.iter_mut().map(std::mem::take).enumerate();
+        for (at, queue) in ran.chain(waiting).filter(|_| with_round) {
+            // What streams of this stage have made of the round will be made again.
+            let own = |row: &Row| old.runtimes.iter().any(|runtime| runtime.rank() == row.rank());
+            for (input, row) in queue.into_iter().filter(|(_, row)| !own(row)) {
+                self.queues[at].push((input, row));
+                self.dirty.insert(at);
+            }
+        }
+    }
+
+    /// Lets a fault strike at a stream of this stage; false if it is none of these.
+    #[cfg(feature = "faults")]
+    pub fn arm(&mut self, fault: &Fault) -> bool {
+        let at = self.runtimes.iter().position(|runtime| runtime.name() == fault.stream);
+        if let Some(at) = at {
+            self.faults.arm(at, fault.clone());
+        }
+        at.is_some()
+    }
+
+    /// Whether a fault has the context end of its own accord.
+    #[cfg(feature = "faults")]
+    pub(super) fn is_leaving(&self) -> bool {
+        self.faults.exits
+    }
+
+    /// The same, once.
+    #[cfg(feature = "faults")]
+    pub(super) fn exits(&mut self) -> bool {
+        std::mem::take(&mut self.faults.exits)
+    }
+
+    /// Takes the rows out that were collected for the round, each once.
+    pub(super) fn drain_round(&mut self) -> Vec<Row> {
+        let mut rows = Vec::new();
+        while let Some(at) = self.dirty.pop_below(usize::MAX) {
+            let first = |row: &Row| self.takers[row.type_id() as usize].first().map(|taker| taker.at);
+            let queue = std::mem::take(&mut self.queues[at]);
+            rows.extend(queue.into_iter().map(|(_, row)| row).filter(|row| first(row) == Some(at)));
+        }
+        rows
+    }
+
+    /// The name of the first stream of this stage that takes `row`.
+    pub(super) fn taker_of(&self, row: &Row) -> &str {
+        let takers = self.takers.get(row.type_id() as usize).map_or(&[][..], |takers| takers);
+        takers.first().map_or("", |taker| self.runtimes[taker.at].name())
+    }
+
+    /// The stream and the operator that are at work, or were last.
+    pub(super) fn place(&self) -> Option<(&str, &'static str)> {
+        let (rank, operator) = operator_at(self.env.place.get())?;
+        let stream = self.runtimes.iter().find(|runtime| runtime.rank() == rank)?;
+        Some((stream.name(), operator))
+    }
+
+    /// What the streams remember of earlier events: what a restart loses.
+    pub(super) fn state(&self) -> Vec<StateLost> {
+        let state = |runtime: &StreamRuntime| {
+            let stats = runtime.stats();
+            let items = (stats.window_rows + stats.distinct_values) as u64;
+            let examples = runtime.example_keys(EXAMPLE_KEYS).iter().map(json_text).collect();
+            StateLost { owner: runtime.name().to_owned(), keys: stats.keys as u64, items, examples }
+        };
+        self.runtimes.iter().map(state).filter(|state| state.keys + state.items > 0).collect()
+    }
+
+    /// The round is over.
+    fn forget_round(&mut self) {
+        for (at, mut queue) in self.ran.drain(..) {
+            queue.clear();
+            // The buffer is used again.
+            if self.queues[at].capacity() == 0 {
+                self.queues[at] = queue;
+            }
+        }
     }
 
     /// Runs the streams in front of `end` that have rows waiting.
@@ -383,12 +510,10 @@ impl Streams {
         if !self.tags.is_empty() {
             sort_pools(&mut queue, &self.tags);
         }
-        for (input, row) in &queue {
-            self.step(at, *input, row, out);
+        let run = QueueRun { streams: self, at, queue };
+        for (input, row) in &run.queue {
+            run.streams.step(at, *input, row, out);
         }
-        // Nothing was added meanwhile: streams form no cycle. The buffer is used again.
-        queue.clear();
-        self.queues[at] = queue;
     }
 
     #[inline]
@@ -400,6 +525,13 @@ impl Streams {
             });
         }
         let mut sink = sink!(self, at, out);
+        #[cfg(feature = "faults")]
+        {
+            self.runtimes[at].enter(&mut self.env);
+            if self.faults.before(at, row) {
+                return sink.failed(self.runtimes[at].fail("injected error"), Some(row), &mut self.env);
+            }
+        }
         if let Err(error) = self.runtimes[at].on_row(usize::from(input), row, &mut self.env, &mut sink) {
             sink.failed(error, Some(row), &mut self.env);
         }
@@ -421,6 +553,7 @@ impl Streams {
                 sink.failed(error, None, &mut self.env);
             }
         }
+        self.forget_round();
     }
 
     /// Live, the clock has come to `now_ns`, as the input with number `seq`: in order of rank, each stream takes what
@@ -437,6 +570,7 @@ impl Streams {
             self.clock_at(at, now_ns, seq, out);
         }
         self.run_below(usize::MAX, out);
+        self.forget_round();
     }
 
     /// The same where watermarks are held back, and the clock comes over each lane. A stream that is not held back
@@ -475,9 +609,14 @@ impl Streams {
     }
 
     /// Stores what the streams have counted where others can read it.
-    pub fn report(&self, gauges: &StreamGauges) {
+    /// `past` is what streams had counted that stood in their place before.
+    pub fn report(&self, gauges: &StreamGauges, past: &[StreamStats]) {
         for (at, runtime) in self.runtimes.iter().enumerate() {
-            gauges.store(at, &runtime.stats());
+            let mut stats = runtime.stats();
+            if let Some(past) = past.get(at) {
+                stats.add_past(past);
+            }
+            gauges.store(at, &stats);
         }
     }
 
@@ -493,6 +632,27 @@ fn sort_pools(queue: &mut [(u16, Row)], tags: &[Tags]) {
         let tags = rows.first().and_then(|(_, row)| tags.get(usize::from(row.rank())).copied());
         if let Some(tags) = tags.filter(|tags| tags.any() && rows.len() > 1) {
             rows.sort_by(|(_, a), (_, b)| tags.compare(a, b));
+        }
+    }
+}
+
+/// A queue that is being run. It is not lost if that panics.
+struct QueueRun<'a> {
+    streams: &'a mut Streams,
+    at: usize,
+    queue: Queue,
+}
+
+impl Drop for QueueRun<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        let mut queue = std::mem::take(&mut self.queue);
+        if self.streams.keeps_rounds {
+            self.streams.ran.push((self.at, queue));
+        } else {
+            // Nothing was added meanwhile: streams form no cycle. The buffer is used again.
+            queue.clear();
+            self.streams.queues[self.at] = queue;
         }
     }
 }

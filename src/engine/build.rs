@@ -3,16 +3,18 @@
 use std::path::Path;
 
 use crate::context::{
-    ContextStage, EdgeSpec, From, Merging, Router, StageCommand, StageParts, StageSpec, Streams, Ticker,
-    Topology, mergings, topology,
+    ContextStage, EdgeSpec, From, GateKeeper, Merging, Rebuild, Router, StageCommand, StageParts, StageSpec,
+    Streams, Ticker, Topology, mergings, topology,
 };
 use crate::cores::{CpuWish, PinPolicy, allowed_cpus, cpu_quota, place};
 use crate::event::Row;
 use crate::flow::{
-    self, FanIn, LaneOptions, MergeOrder, OutPort, OutsideEnds, RingCare, RingEnd, RingMemory, Stage, Worker,
+    FanIn, LaneOptions, MergeOrder, OutPort, OutsideEnds, RingCare, RingEnd, RingMemory, Stage, Worker,
 };
 use crate::idle::{AutoCase, Idle, Waker, choose_auto};
+use crate::metrics::Place;
 use crate::ring::{self, Receiver, Sender, Tally, WhenFull};
+use crate::supervise::Supervised;
 use crate::sync::Arc;
 use crate::vpl::plan::Plan;
 
@@ -22,6 +24,7 @@ use super::elastic::Elastic;
 use super::ends::{End, Input, Output};
 use super::error::BuildError;
 use super::inline::Inline;
+use super::letters::Letters;
 use super::log::LogRing;
 use super::merge::InputStage;
 use super::metrics::Registry;
@@ -29,10 +32,9 @@ use super::record::Layouts;
 use super::regroup::Regroup;
 use super::run::{Engine, Mode, Stepper, Threaded};
 use super::stats::{DeadLetter, StageStats};
+use super::supervision::{Care, Supervision, board};
 use super::tuning;
 
-/// Dead letters of one stage that wait for somebody to take them.
-const DEAD_LETTER_SLOTS: usize = 1024;
 /// Commands that a stage may have before it that it has not obeyed.
 const INBOX_SLOTS: usize = 256;
 
@@ -44,58 +46,92 @@ pub(super) fn build(builder: &Builder) -> Result<Engine, BuildError> {
     let topology = topology(plan);
     let order = builder.effective_order();
     let limits = builder.limits.with(&plan.engine);
-    if builder.threads == Threads::AsDeclared && !plan.threaded {
+    let supervision = Supervision::of(builder)?;
+    let is_supervised = supervision.contexts.iter().any(Supervised::needs_supervisor);
+    if builder.threads == Threads::AsDeclared && !plan.threaded && !is_supervised {
         let mut streams = Streams::compile(plan, &topology, 0, order, &limits)?;
+        arm(builder, std::slice::from_mut(&mut streams))?;
         let logs = LogRing::attach(plan, &mut streams).into_iter().collect();
+        let board = board(builder, &supervision, &topology, &[], &[("main".to_owned(), Some(0))]);
         let Connectors { delivery, sources, outcome } = Connectors::open(builder, &layouts)?;
         let inline = Inline::new(Arc::clone(plan), streams, builder.live_clock(), delivery)
             .with_sources(sources, &outcome)
             .told(&builder.registry);
         let mode = Mode::Inline(Box::new(inline));
         let tuned = tuning::without_threads(builder, None)?;
-        let engine = Engine::new(builder, layouts, mode, Vec::new(), logs, Vec::new());
+        let engine = Engine::new(builder, layouts, mode, board, Vec::new(), logs, Vec::new());
         return Ok(engine.tuned(tuned).with_connectors(outcome));
     }
     let mut streams = Vec::with_capacity(topology.stages.len());
     for stage in 0..topology.stages.len() {
         streams.push(Streams::compile(plan, &topology, stage, order, &limits)?);
     }
+    arm(builder, &mut streams)?;
     let logs = streams.iter_mut().filter_map(|streams| LogRing::attach(plan, streams)).collect();
+    let places: Vec<Place> = streams.iter_mut().map(|streams| streams.env().place.clone()).collect();
     if builder.threads == Threads::Stepped {
+        if is_supervised {
+            return Err(BuildError::Unsupervised("what is declared about restarts, breakers or stalls"));
+        }
+        let contexts = plan.contexts.iter().enumerate();
+        let names: Vec<_> = contexts.map(|(at, context)| (context.name.clone(), Some(at))).collect();
+        let board = board(builder, &supervision, &topology, &places, &names);
         let connectors = Connectors::open(builder, &layouts)?;
         let outcome = connectors.outcome.clone();
-        let mut assembly = Assembly::new(builder, &topology, streams, &[], connectors);
+        let mut assembly = Assembly::new(builder, &topology, streams, &[], connectors, None);
         let dead_letters = std::mem::take(&mut assembly.dead_letters);
         let tuned = tuning::without_threads(builder, Some(assembly.rings.clone()))?;
         let (stepper, links) = Stepper::new(assembly);
         let mode = Mode::Stepped(Box::new(stepper));
-        let engine = Engine::new(builder, layouts, mode, dead_letters, logs, Vec::new());
+        let engine = Engine::new(builder, layouts, mode, board, dead_letters, logs, Vec::new());
         let elastic = Elastic::new(builder, links);
         return Ok(engine.tuned(tuned).with_connectors(outcome).elastic(elastic));
     }
-    let (mut workers, warnings) = workers(builder, &topology)?;
+    let (mut workers, mut warnings) = workers(builder, &topology)?;
+    warnings.extend(supervision.warnings(plan));
     let wakers: Vec<Option<Waker>> = workers.iter().map(Worker::waker).collect();
+    let names: Vec<_> = workers.iter().map(|worker| (worker.name().to_owned(), worker.group())).collect();
+    let board = board(builder, &supervision, &topology, &places, &names);
     let connectors = Connectors::open(builder, &layouts)?;
     let outcome = connectors.outcome.clone();
-    let assembly = Assembly::new(builder, &topology, streams, &wakers, connectors);
+    let care = supervision.care(builder, &topology, &board);
+    let assembly = Assembly::new(builder, &topology, streams, &wakers, connectors, care);
     for (worker, stage) in assembly.stages {
         workers[worker].add_boxed(stage);
     }
     let outside = assembly.outside.clone();
-    let running = flow::start_with(workers, builder.pin, &builder.low_jitter)?
+    let running = supervision
+        .start(builder, workers, &topology, &board)?
         .with_outside_ends(outside)
         .with_ring_memory(assembly.rings);
     let tuned = tuning::with_threads(builder, &running);
     builder.registry.set_workers(running.loads());
     let threaded = Threaded::new(running, assembly.inputs, assembly.output, assembly.stats, assembly.drops);
     let mode = Mode::Threads(Box::new(threaded));
-    let engine = Engine::new(builder, layouts, mode, assembly.dead_letters, logs, warnings);
+    let engine = Engine::new(builder, layouts, mode, board, assembly.dead_letters, logs, warnings);
     Ok(engine.tuned(tuned).with_connectors(outcome).elastic(Elastic::new(builder, assembly.links)))
+}
+
+/// Lets the faults strike that the builder was given.
+#[cfg(feature = "faults")]
+fn arm(builder: &Builder, streams: &mut [Streams]) -> Result<(), BuildError> {
+    for fault in &builder.faults {
+        if !fault.stream.is_empty() && !streams.iter_mut().any(|streams| streams.arm(fault)) {
+            return Err(BuildError::Option(format!("fault: the program has no stream `{}`", fault.stream)));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(not(feature = "faults"))]
+#[expect(clippy::unnecessary_wraps, reason = "the other one fails")]
+fn arm(_builder: &Builder, _streams: &mut [Streams]) -> Result<(), BuildError> {
+    Ok(())
 }
 
 /// Which worker runs a stage: one for each context, in their order; behind them one for each worker of a pool, and one
 /// for the stage in front of several inputs.
-fn worker_of(plan: &Plan, topology: &Topology, from: From) -> usize {
+pub(super) fn worker_of(plan: &Plan, topology: &Topology, from: From) -> usize {
     let contexts = plan.contexts.len();
     match from {
         From::Input => contexts + topology.stages.iter().filter(|stage| stage.worker.is_some()).count(),
@@ -161,7 +197,11 @@ fn workers(builder: &Builder, topology: &Topology) -> Result<(Vec<Worker>, Vec<S
             Idle::Auto => (auto, why.clone()),
             asked => (asked, "asked for".to_owned()),
         };
-        Worker::new(name, idle).on_cpu(cpu).because(reason)
+        let worker = Worker::new(name, idle).on_cpu(cpu).because(reason);
+        match context {
+            Some(context) => worker.in_group(context),
+            None => worker,
+        }
     });
     Ok((workers.collect(), placement.warnings))
 }
@@ -189,6 +229,7 @@ impl Assembly {
         streams: Vec<Streams>,
         wakers: &[Option<Waker>],
         connectors: Connectors,
+        mut supervised: Option<Care>,
     ) -> Self {
         let order = builder.effective_order();
         let count = topology.stages.len();
@@ -238,8 +279,9 @@ impl Assembly {
         {
             let (sender, inbox) = inbox_of(&builder.plan, topology, stage, &waker).unzip();
             inboxes.push(sender);
-            let made = made_stage(builder, topology, stage, streams, inputs, outputs, inbox);
             let worker = worker_of(&builder.plan, topology, From::Stage(stage));
+            let care = StageCare::of(supervised.as_mut(), stage, waker(From::Stage(stage)));
+            let made = made_stage(builder, topology, stage, streams, inputs, outputs, inbox, care);
             stages.push((worker, Box::new(made.stage)));
             stats.push(made.stats);
             dead_letters.push(made.dead_letters);
@@ -252,7 +294,14 @@ impl Assembly {
         let (output_inbox, inbox) = ring::bounded(INBOX_SLOTS);
         let output = Output::new(results, regroup, delivery, inbox, builder.registry.output_watch());
         let wakers = (0..count).map(|stage| waker(From::Stage(stage))).collect();
-        let links = Links { topology: topology.clone(), mergings, inboxes, output: output_inbox, wakers };
+        let links = Links {
+            topology: topology.clone(),
+            mergings,
+            inboxes,
+            output: output_inbox,
+            wakers,
+            care: supervised,
+        };
         Self {
             stages,
             inputs: inputs_of_engine,
@@ -278,6 +327,8 @@ pub(super) struct Links {
     pub(super) output: Sender<StageCommand>,
     /// By stage: what wakes its worker.
     pub(super) wakers: Vec<Option<Waker>>,
+    /// What stages need that are supervised.
+    pub(super) care: Option<Care>,
 }
 
 /// An inbox for a stage that resizes concern: a front or a worker of a pool, or one that takes a pool's rows.
@@ -304,7 +355,26 @@ pub(super) struct MadeStage {
     pub(super) dead_letters: Receiver<DeadLetter>,
 }
 
+/// What a stage is given so that it can be supervised, and what wakes it.
+#[derive(Default)]
+pub(super) struct StageCare {
+    pub(super) rebuild: Option<Rebuild>,
+    pub(super) gate: Option<Box<dyn GateKeeper>>,
+    pub(super) waker: Option<Waker>,
+}
+
+impl StageCare {
+    /// What a stage is given where it is supervised, or nothing but what wakes it.
+    pub(super) fn of(supervised: Option<&mut Care>, stage: usize, waker: Option<Waker>) -> Self {
+        match supervised {
+            Some(care) => care.of(stage, waker),
+            None => Self { waker, ..Self::default() },
+        }
+    }
+}
+
 /// Puts a stage together.
+#[expect(clippy::too_many_arguments, reason = "its parts")]
 pub(super) fn made_stage(
     builder: &Builder,
     topology: &Topology,
@@ -313,16 +383,17 @@ pub(super) fn made_stage(
     inputs: FanIn<Row>,
     outputs: Vec<OutPort<Row>>,
     inbox: Option<Receiver<StageCommand>>,
+    care: StageCare,
 ) -> MadeStage {
     let spec = &topology.stages[stage];
-    let (mut sender, dead_letters) = ring::bounded::<DeadLetter>(DEAD_LETTER_SLOTS);
     let stats = StageStats {
         streams: spec.streams.clone(),
         worker: spec.worker.map(|worker| worker.index),
         ..StageStats::default()
     };
-    let counts = stats.failures.clone();
-    let plan = Arc::clone(&builder.plan);
+    let StageCare { rebuild, gate, waker } = care;
+    let (letters, dead_letters) =
+        Letters::new(&builder.plan, &stats.failures, builder.keeps_dead_letters, waker);
     let lanes: Vec<&EdgeSpec> = topology.edges.iter().filter(|edge| edge.to == stage).collect();
     let from_pool: Vec<bool> = lanes.iter().map(|edge| edge.is_from_pool(topology)).collect();
     let from_input = |&(_, edge): &(usize, &&EdgeSpec)| edge.from == From::Input && builder.inputs == 1;
@@ -335,10 +406,9 @@ pub(super) fn made_stage(
         outputs,
         single_rows: lanes.len() == 1 && lanes[0].one_per_seq && !from_pool[0],
         batch_limit: builder.batch_limit,
-        failures: Box::new(move |failure| {
-            let kept = sender.push(DeadLetter::new(&plan, failure)).is_ok();
-            counts.note(kept);
-        }),
+        failures: Box::new(letters),
+        rebuild,
+        gate,
         stats: Arc::clone(&stats.counts),
         hottest: Arc::clone(&stats.hottest),
         gauges: builder.registry.stage(&stats),

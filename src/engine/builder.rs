@@ -12,6 +12,7 @@ use crate::flow::MergeOrder;
 use crate::idle::Idle;
 use crate::operators::Limits;
 use crate::ring::WhenFull;
+use crate::supervise::{Declared, Event, Events, Strategy};
 use crate::vpl::plan::Plan;
 
 use super::build;
@@ -26,6 +27,8 @@ pub(super) const DEFAULT_CAPACITY: usize = 1024;
 const DEFAULT_BATCH: usize = 256;
 /// Results that are kept for a poll.
 const DEFAULT_RESULTS: usize = 1 << 20;
+/// The seed of what is drawn at random.
+const DEFAULT_SEED: u64 = 1;
 
 /// Who steps the stages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +39,22 @@ pub(super) enum Threads {
     Always,
     /// The caller, by hand.
     Stepped,
+}
+
+/// Says whether a call that waits is to come back.
+#[derive(Clone)]
+pub(super) struct Interrupt(Arc<dyn Fn() -> bool + Send + Sync>);
+
+impl Interrupt {
+    pub(super) fn is_asked(&self) -> bool {
+        (self.0)()
+    }
+}
+
+impl std::fmt::Debug for Interrupt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Interrupt")
+    }
 }
 
 /// Settings of an [`Engine`]. What is set here wins over the program's `config` blocks.
@@ -77,6 +96,15 @@ pub struct Builder {
     pub(super) prints_results: bool,
     /// Lines of source files that are no events are passed over.
     pub(super) skip_bad_lines: bool,
+    pub(super) supervision: Declared,
+    pub(super) context_supervision: Vec<(String, Declared)>,
+    pub(super) strategy: Option<Strategy>,
+    pub(super) seed: u64,
+    pub(super) events: Events,
+    pub(super) keeps_dead_letters: bool,
+    pub(super) interrupt: Option<Interrupt>,
+    #[cfg(feature = "faults")]
+    pub(super) faults: Vec<crate::context::Fault>,
 }
 
 impl std::fmt::Debug for Builder {
@@ -113,6 +141,15 @@ impl Builder {
             writers: Vec::new(),
             prints_results: false,
             skip_bad_lines: false,
+            supervision: Declared::default(),
+            context_supervision: Vec::new(),
+            strategy: None,
+            seed: DEFAULT_SEED,
+            events: Events::none(),
+            keeps_dead_letters: false,
+            interrupt: None,
+            #[cfg(feature = "faults")]
+            faults: Vec::new(),
         }
     }
 
@@ -330,6 +367,81 @@ impl Builder {
     #[must_use]
     pub fn latency_sample(mut self, every: u32) -> Self {
         self.latency_sample = Some(every);
+        self
+    }
+
+    /// What becomes of contexts that fail, for every context for which
+    /// [`supervise_context`](Self::supervise_context) says nothing else. Setting by setting it wins over the program's
+    /// `config` blocks.
+    ///
+    /// ```
+    /// use varpin::engine::{Engine, Program};
+    /// use varpin::supervise::{Declared, Restart};
+    /// let program = Program::parse("context work\nstream S = R.context(work).emit(v: v)")?;
+    /// let declared = Declared { restart: Some(Restart::OnFailure), ..Declared::default() };
+    /// let engine = Engine::builder(&program).supervise(declared).build()?;
+    /// # drop(engine);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn supervise(mut self, declared: Declared) -> Self {
+        self.supervision = declared;
+        self
+    }
+
+    /// The same for one context.
+    #[must_use]
+    pub fn supervise_context(mut self, context: impl Into<String>, declared: Declared) -> Self {
+        self.context_supervision.push((context.into(), declared));
+        self
+    }
+
+    /// Which contexts are restarted along with one that failed. Default: what the program says, or none.
+    #[must_use]
+    pub fn strategy(mut self, strategy: Strategy) -> Self {
+        self.strategy = Some(strategy);
+        self
+    }
+
+    /// The seed of everything that is drawn at random: the jitter of restarts. The same seed draws the same.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Hands what happens under supervision to `sink`: starts, failures, restarts, stalls, breakers. It is called on
+    /// the supervisor's thread, which does not handle rows; a program that runs on the caller's thread has none, and
+    /// hands over when results are polled.
+    #[must_use]
+    pub fn on_event(mut self, sink: impl FnMut(&Event) + Send + 'static) -> Self {
+        self.events = Events::to(Box::new(sink));
+        self
+    }
+
+    /// Asked while [`Engine::feed`] waits for room on a ring: if it is true, the call comes back with
+    /// [`EngineError::Interrupted`](super::EngineError::Interrupted), without having taken the event. Else it waits
+    /// as long as it takes.
+    #[must_use]
+    pub fn interrupt_when(mut self, interrupt: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        self.interrupt = Some(Interrupt(Arc::new(interrupt)));
+        self
+    }
+
+    /// Lets a fault strike at a stream, for tests and drills.
+    #[cfg(feature = "faults")]
+    #[must_use]
+    pub fn fault(mut self, fault: crate::context::Fault) -> Self {
+        self.faults.push(fault);
+        self
+    }
+
+    /// Promises that dead letters are taken ([`Engine::take_dead_letters`]) as long as the engine runs: none is
+    /// dropped then, and a context whose dead letters nobody takes stands still. Default: those that find no room
+    /// are only counted.
+    #[must_use]
+    pub fn keep_dead_letters(mut self) -> Self {
+        self.keeps_dead_letters = true;
         self
     }
 

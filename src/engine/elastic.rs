@@ -10,7 +10,7 @@ use crate::idle::{Idle, Waker};
 use crate::ring::{Receiver, Tally};
 use crate::vpl::plan::{Plan, Strategy};
 
-use super::build::{Links, inbox_of, made_stage, results_ring, ring_of};
+use super::build::{Links, StageCare, inbox_of, made_stage, results_ring, ring_of};
 use super::builder::Builder;
 use super::error::ResizeError;
 use super::log::LogRing;
@@ -188,6 +188,7 @@ impl Elastic {
         let topology = &self.links.topology;
         let mut streams = Streams::compile(plan, topology, stage, order, &limits)?;
         let log = LogRing::attach(plan, &mut streams);
+        let place = streams.env().place.clone();
         let context = topology.stages[stage].context;
         let worker = self.worker(context, stage);
         self.links.wakers.push(worker.waker());
@@ -220,7 +221,14 @@ impl Elastic {
         let (port, end) = results_ring(&builder, &care, &topology.stages[stage], waker(From::Stage(stage)));
         outputs.push(port);
         let (sender, inbox) = inbox_of(plan, topology, stage, &waker).unzip();
-        let made = made_stage(&builder, topology, stage, streams, inputs, outputs, inbox);
+        let (name, waker) = (topology.stages[stage].name.clone(), waker(From::Stage(stage)));
+        if let Some(care) = &mut self.links.care {
+            care.grow(topology);
+            care.add_worker(&name, context, &place);
+        }
+        let care = StageCare::of(self.links.care.as_mut(), stage, waker);
+        let topology = &self.links.topology;
+        let made = made_stage(&builder, topology, stage, streams, inputs, outputs, inbox, care);
         self.links.inboxes.push(sender);
         for (to, end, beside) in lanes {
             let taken = Flag::new();
@@ -263,6 +271,7 @@ impl Elastic {
         Worker::new(self.links.topology.stages[stage].name.clone(), idle)
             .on_cpu(cpu)
             .because("came by a resize")
+            .in_group(context)
     }
 
     /// The stage that has the front of the pool.

@@ -2,6 +2,7 @@
 #![allow(clippy::result_large_err, reason = "an event that is not taken is given back, not boxed")]
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::connect::{Outcome, SinkCounts, Sources};
 use crate::context::{Router, StageCommand};
@@ -9,6 +10,7 @@ use crate::event::Row;
 use crate::flow::{Drained, FanIn, OutPort, OutsideEnds, PendingFull};
 use crate::idle::{Idle, IdleState};
 use crate::ring::Receiver;
+use crate::supervise::{Called, SinkGuard, WhileOpen};
 use crate::sync::Arc;
 
 use super::delivery::Delivery;
@@ -400,9 +402,38 @@ pub struct Output {
     regroup: Option<Regroup>,
     delivery: Delivery,
     current: Option<Row>,
+    /// A result that a sink could not take yet.
+    offered: Option<Row>,
     results: u64,
     taken: Option<Arc<TakenCounts>>,
     watch: OutputWatch,
+}
+
+/// What became of a result that was offered to a sink.
+#[derive(Debug)]
+pub enum Offer<'a, E> {
+    /// There is none now.
+    Nothing,
+    /// The sink has taken it.
+    Taken,
+    /// The sink failed, or its breaker is open: it is offered again, after this time at best.
+    Wait {
+        /// The failure; none where the sink was not called.
+        error: Option<E>,
+        /// How long to wait.
+        after: Duration,
+    },
+    /// It is given up, as the guard's policy says.
+    GivenUp {
+        /// The result.
+        record: Record<'a>,
+        /// The last failure; none where the sink was not called.
+        error: Option<E>,
+        /// Whether it is to go to the dead letters or to be dropped.
+        to: WhileOpen,
+        /// How often the sink was called with it.
+        attempts: u32,
+    },
 }
 
 impl Output {
@@ -413,8 +444,8 @@ impl Output {
         inbox: Receiver<StageCommand>,
         watch: OutputWatch,
     ) -> Self {
-        let (added, current, taken) = (Vec::new(), None, None);
-        Self { rings, inbox, added, regroup, delivery, current, results: 0, taken, watch }
+        let (added, current, offered, taken) = (Vec::new(), None, None, None);
+        Self { rings, inbox, added, regroup, delivery, current, offered, results: 0, taken, watch }
     }
 
     /// Takes the rings of new workers.
@@ -432,10 +463,14 @@ impl Output {
 
     /// The next result, if there is one now.
     pub fn poll(&mut self) -> Option<Record<'_>> {
+        self.current = self.offered.take().or_else(|| self.next_result());
+        self.current.as_ref().map(|row| self.delivery.record(row))
+    }
+
+    fn next_result(&mut self) -> Option<Row> {
         self.obey();
         loop {
             let Some(row) = self.next() else {
-                self.current = None;
                 self.delivery.settle(true);
                 return None;
             };
@@ -443,7 +478,34 @@ impl Output {
             if self.delivery.deliver(&row, |_| {}) {
                 self.results += 1;
                 self.watch.counts.set_results(self.results);
-                return Some(self.delivery.record(self.current.insert(row)));
+                return Some(row);
+            }
+        }
+    }
+
+    /// Offers the next result to `sink`, through a breaker ([`Engine::sink_guard`](super::Engine::sink_guard)). One
+    /// that it could not take stays, and is offered again.
+    pub fn offer<E: fmt::Display>(
+        &mut self,
+        guard: &mut SinkGuard,
+        sink: impl FnOnce(Record<'_>) -> Result<(), E>,
+    ) -> Offer<'_, E> {
+        let Some(row) = self.offered.take().or_else(|| self.next_result()) else { return Offer::Nothing };
+        let delivery = &self.delivery;
+        match guard.call(|| sink(delivery.record(&row))) {
+            Called::Done(()) => Offer::Taken,
+            Called::Failed { error, after } => {
+                self.offered = Some(row);
+                Offer::Wait { error: Some(error), after }
+            }
+            Called::Held { after } => {
+                self.offered = Some(row);
+                Offer::Wait { error: None, after }
+            }
+            Called::GivenUp { error, to, attempts } => {
+                guard.count_given_up(1);
+                let record = self.delivery.record(self.current.insert(row));
+                Offer::GivenUp { record, error, to, attempts }
             }
         }
     }
@@ -460,6 +522,10 @@ impl Output {
     /// [`poll`](Self::poll).
     pub fn drain(&mut self, limit: usize, mut sink: impl FnMut(Record<'_>)) -> usize {
         self.obey();
+        let offered = usize::from(self.offered.is_some());
+        if let Some(row) = self.offered.take() {
+            sink(self.delivery.record(&row));
+        }
         let (delivery, results, watch) = (&mut self.delivery, &mut self.results, &mut self.watch);
         if let Some(regroup) = &mut self.regroup {
             let drained = pull(&mut self.rings, regroup, limit);
@@ -473,7 +539,7 @@ impl Output {
             }
             watch.counts.set_results(*results);
             self.delivery.settle(handed == 0 && drained.is_idle());
-            return handed + usize::from(!drained.is_idle());
+            return offered + handed + usize::from(!drained.is_idle());
         }
         let drained = self.rings.drain(limit, |_, row| {
             watch.row(row);
@@ -485,12 +551,14 @@ impl Output {
         }
         self.delivery.settle(drained.is_idle());
         // Progress alone is news too: it lets the next call hand over what had to wait.
-        drained.taken + usize::from(drained.signals > 0)
+        offered + drained.taken + usize::from(drained.signals > 0)
     }
 
     /// Whether every result has been taken and none will come.
     pub fn has_ended(&mut self) -> bool {
-        self.rings.has_ended() && self.regroup.as_ref().is_none_or(Regroup::is_empty)
+        self.offered.is_none()
+            && self.rings.has_ended()
+            && self.regroup.as_ref().is_none_or(Regroup::is_empty)
     }
 
     /// Whether a file cannot be written; [`Engine::join`](super::Engine::join) says which, and why.

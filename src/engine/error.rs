@@ -4,6 +4,7 @@ use crate::connect::ConnectError;
 use crate::cores::PlacementError;
 use crate::flow::{JoinError, StartError};
 use crate::operators::CompileError;
+use crate::supervise::Escalation;
 
 /// Why an engine cannot be built.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +25,15 @@ pub enum BuildError {
     /// An option that makes no sense.
     #[error("{0}")]
     Option(String),
+    /// A context is to be restarted when it panics, and this build ends the process at a panic.
+    #[error(
+        "a restart policy is declared, and this program was built with `panic = \"abort\"`: a panic ends the process \
+         before anything can be restarted (build it with `panic = \"unwind\"`, or declare `restart: never`)"
+    )]
+    PanicAborts,
+    /// The caller steps the engine, so there is nobody who could restart anything.
+    #[error("a stepped engine has no supervisor: {0} needs threads")]
+    Unsupervised(&'static str),
     /// The CPUs that this process may use cannot be read.
     #[error("cannot read which CPUs this process may use: {0}")]
     Cpus(std::io::Error),
@@ -36,6 +46,9 @@ pub enum EngineError {
     /// Stages failed, were stuck, or were given up at the deadline.
     #[error(transparent)]
     Join(#[from] Box<JoinError>),
+    /// A context failed for good, and everything else was ended in good order.
+    #[error("{0}")]
+    Escalated(Box<Escalation>),
     /// A stage of a stepped engine failed.
     #[error("stage {stage} failed: {message}")]
     Stage {
@@ -57,6 +70,10 @@ pub enum EngineError {
     /// A context that is configured with `when_full: error` does not keep up; the event was not taken.
     #[error("a ring is full, and its context says `when_full: error`")]
     Overrun,
+    /// The call waited for room, and was asked to come back
+    /// ([`Builder::interrupt_when`](super::Builder::interrupt_when)); the event was not taken.
+    #[error("interrupted while waiting for room on a ring")]
+    Interrupted,
     /// The input or the output was taken; use that.
     #[error("the {0} was taken")]
     Taken(&'static str),

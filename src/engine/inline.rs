@@ -296,7 +296,7 @@ impl Inline {
         counts.set_events(0, self.events);
         counts.set_results(self.queue.results);
         counts.set_failed(self.queue.failed);
-        self.front.streams.report(gauges);
+        self.front.streams.report(gauges, &[]);
     }
 
     /// Stores what is new.

@@ -1,6 +1,6 @@
 //! The engine: whatever runs the program, with the same calls in front of it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::connect::Outcome;
 use crate::event::Row;
@@ -8,21 +8,26 @@ use crate::flow::{Cycle, Leftovers, OutsideEnds, Running, Stage};
 use crate::idle::{Idle, IdleState};
 use crate::operators::LogLine;
 use crate::ring::{Receiver, Tally};
+use crate::supervise::{Board, Events};
 use crate::sync::Arc;
 use crate::vpl::plan::Plan;
 
 use super::build::{Assembly, Links};
-use super::builder::Builder;
+use super::builder::{Builder, Interrupt};
 use super::elastic::{Elastic, NewWorker, Resizing};
 use super::ends::{Input, InputError, Output, Refused};
 use super::error::{EngineError, EventError, ResizeError};
 use super::event::{Event, EventType};
+use super::health::last_moment;
 use super::inline::Inline;
+use super::letters::DeadLetters;
 use super::log::LogRing;
 use super::metrics::{Metrics, MetricsReader};
 use super::program::Program;
 use super::record::{JsonLines, Layouts, Record};
-use super::stats::{ContextStats, DeadLetter, StageStats, Stats, StreamCounts, TakenCounts, by_stream};
+use super::stats::{
+    ContextStats, DeadLetter, LostState, StageStats, Stats, StreamCounts, TakenCounts, by_stream,
+};
 use super::tuning::{LowJitterStats, Tuned};
 
 mod sources;
@@ -44,8 +49,12 @@ pub struct Engine {
     low_jitter: LowJitterStats,
     results_limit: usize,
     mode: Mode,
+    pub(super) board: Arc<Board>,
+    pub(super) events: Events,
+    interrupt: Option<Interrupt>,
+    pub(super) seed: u64,
     /// From each stage: events on which its streams have failed.
-    dead_letters: Vec<Receiver<DeadLetter>>,
+    dead_letters: DeadLetters,
     logs: Vec<LogRing>,
     connectors: Outcome,
     metrics: MetricsReader,
@@ -257,6 +266,7 @@ impl Engine {
         builder: &Builder,
         layouts: Arc<Layouts>,
         mode: Mode,
+        board: Arc<Board>,
         dead_letters: Vec<Receiver<DeadLetter>>,
         logs: Vec<LogRing>,
         warnings: Vec<String>,
@@ -268,7 +278,11 @@ impl Engine {
             low_jitter: LowJitterStats::default(),
             results_limit: builder.results_limit,
             mode,
-            dead_letters,
+            board,
+            events: builder.events.clone(),
+            interrupt: builder.interrupt.clone(),
+            seed: builder.seed,
+            dead_letters: DeadLetters::new(dead_letters, builder.keeps_dead_letters),
             logs,
             connectors: Outcome::default(),
             metrics: MetricsReader(Arc::clone(&builder.registry)),
@@ -313,6 +327,7 @@ impl Engine {
                     worker.add_boxed(stage);
                     threads.running.add(worker)?;
                     self.metrics.0.set_workers(threads.running.loads());
+                    self.board.watch(threads.running.watch());
                     threads.stats.push(stats);
                     threads.drops.extend(drops);
                 }
@@ -323,7 +338,7 @@ impl Engine {
                 }
                 Mode::Inline(_) | Mode::Over => {}
             }
-            self.dead_letters.push(dead_letters);
+            self.dead_letters.rings.push(dead_letters);
             self.logs.extend(log);
         }
         Ok(resizing)
@@ -423,7 +438,17 @@ impl Engine {
                 loop {
                     match input.try_push_row(row) {
                         Ok(()) => return Ok(()),
-                        Err(Refused::Full) => threads.idle.idle(output.drain(DRAIN_LIMIT, &mut sink)),
+                        Err(Refused::Full) => {
+                            // What is stuck makes no room, and what has failed for good needs none.
+                            if self.board.has_escalated() {
+                                return Err(EngineError::Closed);
+                            }
+                            if self.interrupt.as_ref().is_some_and(Interrupt::is_asked) {
+                                return Err(EngineError::Interrupted);
+                            }
+                            self.dead_letters.make_room();
+                            threads.idle.idle(output.drain(DRAIN_LIMIT, &mut sink));
+                        }
                         Err(refused) => return Err(refused.into()),
                     }
                 }
@@ -481,7 +506,10 @@ impl Engine {
     /// by it.
     pub fn poll(&mut self, sink: impl FnMut(Record<'_>)) -> usize {
         match &mut self.mode {
-            Mode::Inline(inline) => inline.poll(sink),
+            Mode::Inline(inline) => {
+                self.events.deliver();
+                inline.poll(sink)
+            }
             Mode::Threads(threads) => {
                 if !threads.closing {
                     threads.inputs.iter_mut().for_each(Input::tick);
@@ -534,11 +562,13 @@ impl Engine {
         deadline: Duration,
         mut sink: impl FnMut(Record<'_>),
     ) -> Result<&Stats, EngineError> {
-        let give_up = std::time::Instant::now().checked_add(deadline);
-        let late = || give_up.is_some_and(|at| std::time::Instant::now() >= at);
+        let give_up = Instant::now().checked_add(deadline);
+        let board = Arc::clone(&self.board);
+        let late = || last_moment(give_up, &board).is_some_and(|at| Instant::now() >= at);
         match &mut self.mode {
             Mode::Inline(inline) => {
                 let outcome = inline.finish(sink);
+                self.events.deliver();
                 let stats = self.counted();
                 self.ended = Some(stats);
                 self.told(outcome)
@@ -550,6 +580,7 @@ impl Engine {
                 // The inputs may pend in front of full rings: results are taken while they wait.
                 threads.closing = true;
                 while !threads.settle() && !late() {
+                    self.dead_letters.make_room();
                     let taken = threads.drain(&mut sink);
                     threads.idle.idle(taken);
                 }
@@ -557,11 +588,11 @@ impl Engine {
                     threads.abandon();
                 }
                 while !threads.has_ended() && !late() {
+                    self.dead_letters.make_room();
                     let taken = threads.drain(&mut sink);
                     threads.idle.idle(taken);
                 }
-                let left =
-                    give_up.map_or(deadline, |at| at.saturating_duration_since(std::time::Instant::now()));
+                let left = give_up.map_or(deadline, |at| at.saturating_duration_since(Instant::now()));
                 self.join(left)
             }
             Mode::Stepped(_) => {
@@ -636,16 +667,19 @@ impl Engine {
             return self.ended.as_ref().ok_or(EngineError::Closed);
         };
         // What pends in front of a full ring is waited for, as the threads are: no longer than the deadline says.
-        let give_up = std::time::Instant::now().checked_add(deadline);
+        let give_up = Instant::now().checked_add(deadline);
+        let late = || last_moment(give_up, &self.board).is_some_and(|at| Instant::now() >= at);
         threads.closing = true;
         while !threads.settle() {
-            if give_up.is_some_and(|at| std::time::Instant::now() >= at) {
+            self.dead_letters.make_room();
+            if late() {
                 threads.abandon();
                 break;
             }
             threads.idle.idle(0);
         }
-        let deadline = give_up.map_or(deadline, |at| at.saturating_duration_since(std::time::Instant::now()));
+        let left = |at: Instant| at.saturating_duration_since(Instant::now());
+        let deadline = last_moment(give_up, &self.board).map_or(deadline, left);
         let Threaded { running, mut output, stats, events, mut results, .. } = *threads;
         results += output.as_mut().map_or(0, |output| output.results());
         if let Some(output) = &mut output {
@@ -668,12 +702,16 @@ impl Engine {
                 crate::cores::PinOutcome::Pinned(cpu) => Some(cpu),
                 _ => None,
             };
+            let worker = counted.contexts.len();
             counted.contexts.push(ContextStats {
                 context,
                 cpu,
                 idle: format!("{idle}: {reason}"),
                 realtime_priority: thread.realtime_priority,
                 timer_slack_ns: thread.timer_slack_ns,
+                restarts: self.board.restarts(worker),
+                lost: self.board.lost(worker).iter().map(LostState::from).collect(),
+                breaker: self.board.breaker(worker).map(|breaker| breaker.read().into()),
             });
         }
         let (taken_events, taken_results) = self.taken.read();
@@ -683,7 +721,13 @@ impl Engine {
         counted.sinks = self.connectors.sinks();
         self.count_stages(&stats, &mut counted);
         self.ended = Some(counted);
-        self.told(joined.map(drop).map_err(|error| EngineError::Join(Box::new(error))))
+        self.events.deliver();
+        let outcome = match (joined, self.board.escalation()) {
+            (_, Some((escalation, _))) => Err(EngineError::Escalated(Box::new(escalation))),
+            (Ok(_), None) => Ok(()),
+            (Err(error), None) => Err(EngineError::Join(Box::new(error))),
+        };
+        self.told(outcome)
     }
 
     /// How the run has ended: what the connectors say comes first, since they may be why the rest did.
@@ -788,9 +832,6 @@ impl Engine {
         if let Mode::Inline(inline) = &mut self.mode {
             return inline.queue().dead.drain(..).collect();
         }
-        let waiting = |ring: &mut Receiver<DeadLetter>| -> Vec<DeadLetter> {
-            std::iter::from_fn(|| ring.pop().ok()).collect()
-        };
-        self.dead_letters.iter_mut().flat_map(waiting).collect()
+        self.dead_letters.take()
     }
 }

@@ -9,7 +9,9 @@ use crate::context::{Failure, PoolSkew};
 use crate::event::json::{write_json, write_str};
 use crate::event::time::write_rfc3339;
 use crate::event::{Row, Value};
+use crate::flow::StateLost;
 use crate::operators::StreamStats;
+use crate::supervise::BreakerHealth;
 use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
 use crate::vpl::plan::{Plan, Strategy};
 
@@ -102,6 +104,54 @@ pub struct ContextStats {
     pub realtime_priority: Option<u8>,
     /// How late a sleep of its thread may end, in nanoseconds, if that was set.
     pub timer_slack_ns: Option<u64>,
+    /// How often it was started again.
+    pub restarts: u64,
+    /// What its streams knew of earlier events and have lost by restarts.
+    pub lost: Vec<LostState>,
+    /// Its circuit breaker, where one is declared.
+    pub breaker: Option<BreakerStats>,
+}
+
+/// What a circuit breaker has done.
+#[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
+pub struct BreakerStats {
+    /// How often it has opened.
+    pub opened: u64,
+    /// How often events were held up while it was open.
+    pub held: u64,
+    /// Events that went to the dead letters because it was open.
+    pub dead_lettered: u64,
+    /// Events that were dropped because it was open.
+    pub dropped: u64,
+}
+
+impl From<BreakerHealth> for BreakerStats {
+    fn from(breaker: BreakerHealth) -> Self {
+        let BreakerHealth { opened, held, dead_lettered, dropped, .. } = breaker;
+        Self { opened, held, dead_lettered, dropped }
+    }
+}
+
+/// What a stream knew of earlier events and has lost by restarts.
+#[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
+pub struct LostState {
+    /// The stream.
+    pub stream: String,
+    /// For how many keys it knew something; a key counts once for each restart.
+    pub keys: u64,
+    /// How many rows and values it held.
+    pub items: u64,
+    /// Some of the keys that the last restart has cost, as JSON.
+    pub example_keys: Vec<String>,
+}
+
+impl From<&StateLost> for LostState {
+    fn from(lost: &StateLost) -> Self {
+        let StateLost { owner, keys, items, examples } = lost;
+        Self { stream: owner.clone(), keys: *keys, items: *items, example_keys: examples.clone() }
+    }
 }
 
 /// An event on which a stream failed.
@@ -230,16 +280,21 @@ pub(super) struct FailureCounts {
 }
 
 impl FailureCounts {
-    /// Counts a failure, and whether its dead letter was kept.
-    pub(super) fn note(&self, kept: bool) {
+    /// Counts a failure.
+    pub(super) fn note_failed(&self) {
         // Relaxed: these are only counters; nothing is published by them.
         self.all.fetch_add(1, Ordering::Relaxed);
-        self.dropped.fetch_add(u64::from(!kept), Ordering::Relaxed);
+    }
+
+    /// Counts dead letters that were not kept.
+    pub(super) fn note_dropped(&self, count: u64) {
+        // Relaxed: as in `note_failed`.
+        self.dropped.fetch_add(count, Ordering::Relaxed);
     }
 
     /// All failures, and those whose dead letter was not kept.
     pub(super) fn read(&self) -> (u64, u64) {
-        // Relaxed: as in `note`.
+        // Relaxed: as in `note_failed`.
         (self.all.load(Ordering::Relaxed), self.dropped.load(Ordering::Relaxed))
     }
 }

@@ -15,6 +15,16 @@ use super::{Map, Text, Value};
 /// takes `n²` steps.
 pub const MAX_MAP_ENTRIES: usize = 4096;
 
+/// `value` as JSON; a value that is missing as null.
+pub fn json_text(value: &Value) -> String {
+    if value.is_missing() {
+        return "null".to_owned();
+    }
+    let mut text = Vec::new();
+    write_json(&mut text, value);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
 /// Appends `value` as JSON. No value is written as null in an array, and not at all in a map.
 ///
 /// ```

@@ -80,6 +80,8 @@ struct Lane<T> {
     /// How many items and notices were taken off the ring, skipped or not.
     taken: u64,
     gauge: Option<Box<LaneGauge>>,
+    /// Counts the rings that have been in this place.
+    generation: u32,
     /// What was in the ring was moved to another one, which only this end knows.
     is_moved: bool,
 }
@@ -124,7 +126,7 @@ impl Position {
 impl<T: Ordered> Lane<T> {
     fn new(receiver: Receiver<T>, position: Position) -> Self {
         let (tally, can_skip) = (receiver.tally(), receiver.policy() == WhenFull::DropOldest);
-        Self { receiver, position, tally, can_skip, taken: 0, gauge: None, is_moved: false }
+        Self { receiver, position, tally, can_skip, taken: 0, gauge: None, generation: 0, is_moved: false }
     }
 
     /// What is known of the lane now. Progress in front of the head is consumed and counted in `signals`.
@@ -213,6 +215,7 @@ impl<T> Drop for Handled<'_, T> {
         }
         if let Some(chunk) = self.chunk.take() {
             chunk.commit(self.count);
+            *self.taken += self.count as u64;
         }
     }
 }
@@ -251,12 +254,33 @@ pub struct FanIn<T> {
     started: u64,
     /// Some lane has a gauge.
     is_gauged: bool,
+    /// The lane whose items are being handed over; after a panic the one whose head raised it.
+    under_way: Option<usize>,
+}
+
+/// An item that is at the head of its lane, and how to know it again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeadMark {
+    /// Its lane.
+    pub lane: usize,
+    /// Which of the rings that have been this lane.
+    pub generation: u32,
+    /// How many were taken off the lane before it.
+    pub before: u64,
 }
 
 impl<T: Ordered> FanIn<T> {
     /// A fan-in without lanes, which has ended.
     pub fn new(order: MergeOrder) -> Self {
-        Self { order, lanes: Vec::new(), views: Vec::new(), turn: 0, started: 0, is_gauged: false }
+        Self {
+            order,
+            lanes: Vec::new(),
+            views: Vec::new(),
+            turn: 0,
+            started: 0,
+            is_gauged: false,
+            under_way: None,
+        }
     }
 
     /// Adds a lane; lanes are numbered from 0. Items that agree in all that the order compares come in the order of
@@ -272,7 +296,9 @@ impl<T: Ordered> FanIn<T> {
     pub fn replace_lane(&mut self, lane: usize, receiver: Receiver<T>, options: LaneOptions) {
         let position = Position { options, from_seq: 0, last_time_ns: None };
         self.views[lane] = position.open();
-        self.lanes[lane] = Lane::new(receiver, position);
+        // Numbered on, so that no item of the new ring is taken for one of the old.
+        let generation = self.lanes[lane].generation + 1;
+        self.lanes[lane] = Lane { generation, ..Lane::new(receiver, position) };
     }
 
     /// The greatest sequence number of which an item was taken; 0 before the first.
@@ -422,6 +448,7 @@ impl<T: Ordered> FanIn<T> {
                 return true;
             }
         };
+        self.under_way = Some(lane_index);
         let mut handled = Handled { chunk: Some(chunk), count: 0, skipped: 0, tally, taken };
         let Handled { chunk, count, skipped, .. } = &mut handled;
         let (first, second) = chunk.as_ref().map_or((&[][..], &[][..]), ReadChunk::as_slices);
@@ -474,6 +501,7 @@ impl<T: Ordered> FanIn<T> {
         }
         let (there, count) = (first.len() + second.len(), *count);
         drop(handled);
+        self.under_way = None;
         let lane = &mut self.lanes[lane_index];
         if let Some(gauge) = &mut lane.gauge {
             // Where it was read up to the limit, there may be more.
@@ -505,6 +533,28 @@ impl<T: Ordered> FanIn<T> {
             Choice::Wait { .. } => Err(PopError::Empty),
             Choice::Ended => Err(PopError::Closed),
         }
+    }
+
+    /// After a panic of what [`drain`](Self::drain) hands items to: the item that raised it. It is still at the head
+    /// of its lane, and will be handed over again. `None` where the panic came from somewhere else.
+    pub fn interrupted(&mut self) -> Option<HeadMark> {
+        let lane = self.under_way.take()?;
+        let Lane { generation, taken, .. } = self.lanes[lane];
+        Some(HeadMark { lane, generation, before: taken })
+    }
+
+    /// Takes an item out that is still at the head of its lane, out of turn.
+    pub fn take_head(&mut self, head: HeadMark) -> Option<T> {
+        let lane = self.lanes.get_mut(head.lane)?;
+        if (lane.generation, lane.taken) != (head.generation, head.before) {
+            return None;
+        }
+        let item = lane.receiver.pop().ok()?;
+        lane.taken += 1;
+        lane.position.item(&item);
+        self.views[head.lane] = lane.position.open();
+        self.started = self.started.max(item.seq());
+        Some(item)
     }
 
     /// True once every lane has ended and everything was taken.

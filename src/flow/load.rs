@@ -177,6 +177,24 @@ impl LoadMeter {
         }
     }
 
+    /// The worker stands still until it goes on, on whatever thread: that counts as sleep.
+    pub(super) fn pause(&mut self) {
+        // Relaxed: see `start`.
+        self.words.asleep_since.store(self.now_ns(), Ordering::Relaxed);
+    }
+
+    /// It goes on.
+    pub(super) fn resume(&mut self) {
+        // Relaxed: see `start`; this end alone stores it.
+        let since_ns = self.words.asleep_since.load(Ordering::Relaxed);
+        if since_ns > 0 {
+            self.slept_ns += self.now_ns().saturating_sub(since_ns);
+            // Relaxed: see `start`.
+            self.words.asleep_since.store(0, Ordering::Relaxed);
+            self.words.slept.store(self.slept_ns, Ordering::Relaxed);
+        }
+    }
+
     /// The worker ends.
     pub(super) fn end(&mut self) {
         // Relaxed: see `start`.

@@ -129,6 +129,19 @@ pub struct OutPort<T> {
     /// Which of the last `capacity` items in the ring are none but notices, by their number in order of sending.
     notices_at: VecDeque<u64>,
     gauge: Option<Box<PortGauge>>,
+    mark: Mark,
+}
+
+/// Where a port stood when something was sent for the first time in a round.
+#[derive(Clone, Copy, Debug, Default)]
+struct Mark {
+    round: u64,
+    staged: usize,
+    pending: usize,
+    told: u64,
+    lost: u64,
+    overflowed: bool,
+    is_open: bool,
 }
 
 impl<T: Ordered> OutPort<T> {
@@ -155,6 +168,7 @@ impl<T: Ordered> OutPort<T> {
             sent: 0,
             notices_at: VecDeque::new(),
             gauge: None,
+            mark: Mark::default(),
         }
     }
 
@@ -265,6 +279,39 @@ impl<T: Ordered> OutPort<T> {
         }
     }
 
+    /// What is sent from here on belongs to `round`, until this is called with another one: it can be taken back by
+    /// [`rewind`](Self::rewind), as long as it was not published.
+    #[inline]
+    pub fn begin(&mut self, round: u64) {
+        if self.mark.round != round {
+            self.mark = Mark {
+                round,
+                staged: self.ring.staged(),
+                pending: self.pending.len(),
+                told: self.told,
+                lost: self.lost,
+                overflowed: self.overflowed,
+                is_open: self.is_open,
+            };
+        }
+    }
+
+    /// Takes back what was sent in `round`, if it is the last one in which anything was. Where the ring's policy has
+    /// dropped or published something meanwhile, nothing is taken back.
+    pub fn rewind(&mut self, round: u64) {
+        if self.mark.round != round {
+            return;
+        }
+        let Mark { staged, pending, told, lost, overflowed, is_open, .. } = self.mark;
+        self.sent -= self.ring.unstage(self.ring.staged().saturating_sub(staged)) as u64;
+        while self.notices_at.back().is_some_and(|&at| at >= self.sent) {
+            self.notices_at.pop_back();
+        }
+        self.pending.truncate(pending);
+        (self.told, self.lost, self.overflowed) = (told, lost, overflowed);
+        self.is_open = is_open;
+    }
+
     /// Whether the ring may be tried: what pends goes first.
     #[inline]
     fn is_ready(&self) -> bool {
@@ -291,6 +338,7 @@ impl<T: Ordered> OutPort<T> {
         if self.when_full == WhenFull::DropNewest && self.is_open {
             // Not cloned only to be dropped.
             let _ = self.ring.publish();
+            self.mark.round = 0;
             if !self.ring.has_room() {
                 return self.ring.note_dropped(u64::from(item.is_item()));
             }
@@ -328,6 +376,8 @@ impl<T: Ordered> OutPort<T> {
             // A receiver that is gone is noticed at the next flush.
             let _ = self.ring.publish();
         }
+        // What was published, or dropped, cannot be taken back.
+        self.mark.round = 0;
         if !self.pending.is_empty() {
             self.stage_pending();
         }

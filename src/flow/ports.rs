@@ -93,6 +93,13 @@ impl<T: Ordered> Ports<T> {
         self.0.iter_mut().any(|port| port.policy() == policy && !port.has_room())
     }
 
+    /// Takes back what was sent in `round`; see [`OutPort::rewind`].
+    pub fn rewind(&mut self, round: u64) {
+        for port in &mut self.0 {
+            port.rewind(round);
+        }
+    }
+
     /// Flushes every port; see [`OutPort::flush`].
     #[inline]
     pub fn flush(&mut self) -> Result<usize, PendingFull> {

@@ -10,6 +10,9 @@
 //!
 //! A run that nobody stops ends when all inputs are closed. A thread can't be killed: a worker that doesn't come
 //! back from a duty cycle is left alone and its stage named.
+//!
+//! A supervised run ([`start_supervised`]) has one thread more, which gets what a worker holds when one of its stages
+//! fails, and decides what becomes of it (see `ward`).
 
 use std::error::Error;
 use std::fmt;
@@ -17,150 +20,26 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use super::desk::{Control, Desk, OnDuty, Outcome, Phase, Settled, Terms, lock, spawn};
 use super::graph::GraphError;
-use super::load::{LoadGauge, load_meter};
+use super::load::LoadGauge;
 use super::out_port::RingLeft;
+use super::panics;
+use super::pulse::Beat;
 use super::report::{JoinError, LowJitterReport, Report, StageReport, WorkerReport, count_undelivered};
 use super::ring_care::RingMemory;
 use super::stage::Leftovers;
-use super::worker::{Pulse, StageEnd, Worker, work};
+use super::ward::Ward;
+use super::worker::{StageEnd, Worker};
 use crate::cores::{
-    CpuSet, LowJitter, LowJitterError, PinError, PinOutcome, PinPolicy, RealtimeCase, ThreadTuning,
-    allowed_cpus, isolated_cpus, pin_current,
+    CpuSet, LowJitter, LowJitterError, PinError, PinOutcome, PinPolicy, RealtimeCase, allowed_cpus,
+    isolated_cpus,
 };
-use crate::idle::{Idle, Parker, Waker};
-use crate::sync::{Arc, AtomicBool, AtomicU8, Mutex, MutexGuard, Ordering, sleep, spawn_named, yield_now};
+use crate::idle::{Idle, Parker};
+use crate::sync::{Arc, Mutex, Ordering, spawn_named, yield_now};
 
 /// How long [`Running::join`] waits, after it gave a run up at its deadline, for duty cycles that are under way.
 pub const GRACE: Duration = Duration::from_millis(200);
-
-/// How long a real-time thread sleeps before it looks again whether the run has started.
-const START_POLL: Duration = Duration::from_micros(100);
-
-/// How far a run has come; see the top of this file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(super) enum Phase {
-    Running = 0,
-    Ending = 1,
-    GivenUp = 2,
-}
-
-/// What a run's workers and its holder share.
-pub(super) struct Control {
-    phase: AtomicU8,
-    /// False until every worker is settled: pinned, and given what else was asked for.
-    started: AtomicBool,
-    /// Who may sleep and has to see the phase change.
-    sleepers: Mutex<Vec<Waker>>,
-}
-
-impl Control {
-    #[inline]
-    pub(super) fn phase(&self) -> Phase {
-        // Relaxed: nothing is published with the phase; what was pushed before a stop is seen in the rings.
-        match self.phase.load(Ordering::Relaxed) {
-            0 => Phase::Running,
-            1 => Phase::Ending,
-            _ => Phase::GivenUp,
-        }
-    }
-
-    /// Moves the phase forward.
-    fn advance(&self, phase: Phase) {
-        // Relaxed: see `phase`. Sleepers see it because waking has a fence.
-        let before = self.phase.fetch_max(phase as u8, Ordering::Relaxed);
-        if before < phase as u8 {
-            lock(&self.sleepers).iter().for_each(Waker::wake);
-        }
-    }
-
-    /// Ends the run in good order.
-    pub(super) fn end_inputs(&self) {
-        self.advance(Phase::Ending);
-    }
-}
-
-/// What a worker and the holder of the run share.
-struct Desk {
-    name: String,
-    stages: Vec<String>,
-    idle: Idle,
-    idle_reason: String,
-    pulse: Pulse,
-    load: LoadGauge,
-    settled: Mutex<Option<Result<Settled, StartError>>>,
-    outcome: Mutex<Option<Outcome>>,
-    /// Set after `outcome`.
-    finished: AtomicBool,
-}
-
-/// Where a worker runs, and with what.
-#[derive(Clone)]
-struct Settled {
-    pin: PinOutcome,
-    thread: ThreadTuning,
-}
-
-impl Settled {
-    const NOWHERE: Self = Self {
-        pin: PinOutcome::NotAsked,
-        thread: ThreadTuning { realtime_priority: None, timer_slack_ns: None },
-    };
-
-    /// Settles the current thread.
-    fn here(
-        role: &str,
-        cpu: Option<usize>,
-        policy: PinPolicy,
-        low_jitter: &LowJitter,
-    ) -> Result<Self, StartError> {
-        let pin = pin_current(role, cpu, policy).map_err(StartError::Pin)?;
-        let is_pinned = matches!(pin, PinOutcome::Pinned(_));
-        let thread = low_jitter.apply_to_thread(role, is_pinned).map_err(StartError::LowJitter)?;
-        Ok(Self { pin, thread })
-    }
-}
-
-/// What a worker hands over when it ends.
-struct Outcome {
-    stages: Vec<StageReport>,
-    leftovers: Leftovers,
-}
-
-impl Desk {
-    /// Where its worker runs; nowhere, as long as that is not settled.
-    fn settled(&self) -> Settled {
-        match &*lock(&self.settled) {
-            Some(Ok(settled)) => settled.clone(),
-            Some(Err(_)) | None => Settled::NOWHERE,
-        }
-    }
-
-    fn is_finished(&self) -> bool {
-        // Acquire: pairs with the Release in `Leave`, so that the outcome is there.
-        self.finished.load(Ordering::Acquire)
-    }
-}
-
-/// A value that is replaced in one assignment is never half-written, so a panic elsewhere doesn't spoil it.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
-/// Says that the worker has finished when its thread leaves, in whatever way.
-struct Leave {
-    desk: Arc<Desk>,
-    holder: Waker,
-}
-
-impl Drop for Leave {
-    fn drop(&mut self) {
-        // Release: pairs with the Acquire in `Desk::is_finished`.
-        self.desk.finished.store(true, Ordering::Release);
-        self.holder.wake();
-    }
-}
 
 /// Why a run didn't start. Nothing runs then: no stage was stepped.
 #[derive(Debug)]
@@ -227,36 +106,77 @@ pub fn start_with(
     pin: PinPolicy,
     low_jitter: &LowJitter,
 ) -> Result<Running, StartError> {
-    check_realtime(&workers, pin, low_jitter).map_err(StartError::LowJitter)?;
+    let (running, _) = prepare(workers, Terms { pin, low_jitter: *low_jitter }, None)?;
+    running.go();
+    Ok(running)
+}
+
+/// Starts one thread per worker as [`start_with`] does, and one, called `supervisor`, that is not pinned. What workers
+/// hold when one of their stages fails comes to its [`Ward`]. `begin` is called before any stage is stepped; what it
+/// gives is run on the supervisor's thread, as long as it likes.
+pub fn start_supervised<S: FnOnce() + Send + 'static>(
+    workers: Vec<Worker>,
+    pin: PinPolicy,
+    low_jitter: &LowJitter,
+    begin: impl FnOnce(Ward) -> S,
+) -> Result<Running, StartError> {
+    let terms = Terms { pin, low_jitter: *low_jitter };
+    let (running, ward) = prepare(workers, terms, Some(Parker::new()))?;
+    if let Some(ward) = ward {
+        let on_duty = OnDuty::new(&running.control);
+        let supervise = begin(ward);
+        let spawned = spawn_named("supervisor", move || {
+            panics::are_supervised();
+            supervise();
+            drop(on_duty);
+        });
+        if let Err(error) = spawned {
+            return Err(StartError::Thread { worker: "supervisor".to_owned(), error });
+        }
+    }
+    running.go();
+    Ok(running)
+}
+
+/// Starts the threads; no stage is stepped yet. With a parker there is a ward, which sleeps there.
+fn prepare(
+    workers: Vec<Worker>,
+    terms: Terms,
+    ward: Option<Parker>,
+) -> Result<(Running, Option<Ward>), StartError> {
+    let low_jitter = &terms.low_jitter;
+    check_realtime(&workers, terms.pin, low_jitter).map_err(StartError::LowJitter)?;
     // Before the threads start, so that their stacks are locked, too.
     let locked_bytes = low_jitter.apply_to_process().map_err(StartError::LowJitter)?;
     let parker = Parker::new();
-    let control = Arc::new(Control {
-        phase: AtomicU8::new(Phase::Running as u8),
-        started: AtomicBool::new(false),
-        sleepers: Mutex::new(workers.iter().filter_map(Worker::waker).collect()),
-    });
+    let wards = ward.iter().map(Parker::waker);
+    let sleepers = workers.iter().filter_map(Worker::waker).chain(wards.clone()).collect();
+    let holders = std::iter::once(parker.waker()).chain(wards).collect();
     let mut running = Running {
-        control,
+        control: Arc::new(Control::new(sleepers, holders)),
         desks: Vec::new(),
         parker,
         outside: OutsideEnds::new(),
         low_jitter: LowJitterReport { locked_bytes, rings: None },
-        pin,
-        asked: *low_jitter,
+        terms,
         joined: false,
     };
+    let mut ward = ward.map(|parker| Ward::new(Arc::clone(&running.control), parker, terms));
     for worker in workers {
         let name = worker.name.clone();
-        if let Err(error) = running.spawn(worker, pin, *low_jitter) {
+        let (desk, holdings) = Desk::of(worker);
+        running.desks.push(Arc::clone(&desk));
+        let spawned = match &mut ward {
+            None => spawn(&running.control, &desk, terms, None, holdings),
+            Some(ward) => ward.admit(desk, holdings),
+        };
+        if let Err((error, _holdings)) = spawned {
             // Dropping `running` gives the others up before their first step.
             return Err(StartError::Thread { worker: name, error });
         }
     }
     running.await_settled()?;
-    // Release: pairs with the Acquire in `spawn`, though the threads have nothing to see but the flag.
-    running.control.started.store(true, Ordering::Release);
-    Ok(running)
+    Ok((running, ward))
 }
 
 /// Whether the workers may have the real-time priority that is asked for.
@@ -279,8 +199,7 @@ pub struct Running {
     outside: OutsideEnds,
     low_jitter: LowJitterReport,
     /// How workers that come later are pinned, and what the operating system is asked for them.
-    pin: PinPolicy,
-    asked: LowJitter,
+    terms: Terms,
     joined: bool,
 }
 
@@ -307,52 +226,24 @@ impl OutsideEnds {
 
 impl Running {
     /// Starts one more worker. Where the policy is [`PinPolicy::Strict`] and its CPU can't be had, its stages are
-    /// given up and the error says so.
+    /// given up and the error says so. In a supervised run the supervisor starts it.
     pub fn add(&mut self, worker: Worker) -> Result<(), StartError> {
         let name = worker.name.clone();
-        lock(&self.control.sleepers).extend(worker.waker());
-        let (pin, asked) = (self.pin, self.asked);
-        self.spawn(worker, pin, asked).map_err(|error| StartError::Thread { worker: name, error })?;
+        self.control.add_sleeper(worker.waker());
+        let (desk, holdings) = Desk::of(worker);
+        self.desks.push(Arc::clone(&desk));
+        if let Some((desk, holdings)) = self.control.hand_to_supervisor(desk, holdings) {
+            // There is none, or not any more.
+            let spawned = spawn(&self.control, &desk, self.terms, None, holdings);
+            spawned.map_err(|(error, _)| StartError::Thread { worker: name, error })?;
+        }
         self.await_settled()
     }
 
-    fn spawn(&mut self, worker: Worker, pin: PinPolicy, low_jitter: LowJitter) -> io::Result<()> {
-        let Worker { name, cpu, mut idle, idle_reason, mut slots } = worker;
-        let (mut meter, load) = load_meter();
-        let desk = Arc::new(Desk {
-            name: name.clone(),
-            stages: slots.iter().map(|slot| slot.name.clone()).collect(),
-            idle: idle.strategy(),
-            idle_reason,
-            pulse: Pulse::new(),
-            load,
-            settled: Mutex::new(None),
-            outcome: Mutex::new(None),
-            finished: AtomicBool::new(false),
-        });
-        let control = Arc::clone(&self.control);
-        let leave = Leave { desk: Arc::clone(&desk), holder: self.parker.waker() };
-        // The handle is not kept: the desk tells when the worker has finished, and a stuck one must be left alone.
-        spawn_named(&name, move || {
-            let desk = &leave.desk;
-            *lock(&desk.settled) = Some(Settled::here(&desk.name, cpu, pin, &low_jitter));
-            // Acquire: pairs with the Release in `start`.
-            while !control.started.load(Ordering::Acquire) && control.phase() != Phase::GivenUp {
-                // To yield to lesser threads would not let them run.
-                if low_jitter.realtime.is_some() { sleep(START_POLL) } else { yield_now() }
-            }
-            let mut leftovers = Leftovers::new();
-            meter.start();
-            work(&mut slots, &mut idle, &control, &desk.pulse, &mut meter, &mut leftovers);
-            meter.end();
-            let stages = slots
-                .into_iter()
-                .map(|slot| StageReport { name: slot.name, end: slot.end.unwrap_or(StageEnd::GivenUp) })
-                .collect();
-            *lock(&desk.outcome) = Some(Outcome { stages, leftovers });
-        })?;
-        self.desks.push(desk);
-        Ok(())
+    /// Lets the workers begin.
+    fn go(&self) {
+        // Release: pairs with the Acquire in `desk::run`, though the threads have nothing to see but the flag.
+        self.control.started.store(true, Ordering::Release);
     }
 
     /// Counts what these ends leave behind, too.
@@ -380,6 +271,7 @@ impl Running {
                         break;
                     }
                     Some(Err(error)) => return Err(error),
+                    None if desk.is_finished() => break,
                     None => {}
                 }
                 drop(settled);
@@ -414,9 +306,14 @@ impl Running {
         self.desks.iter().map(|desk| (desk.name.clone(), desk.idle, desk.idle_reason.clone())).collect()
     }
 
+    /// What can be seen of the workers while they run, also from other threads, and after this is gone.
+    pub fn watch(&self) -> Vec<WorkerWatch> {
+        self.desks.iter().map(|desk| WorkerWatch(Arc::clone(desk))).collect()
+    }
+
     /// How many duty cycles each worker has done, by name: one that stands still is stuck in a stage or asleep.
     pub fn cycles(&self) -> Vec<(String, u64)> {
-        self.desks.iter().map(|desk| (desk.name.clone(), desk.pulse.cycles())).collect()
+        self.desks.iter().map(|desk| (desk.name.clone(), desk.pulse.read().cycles)).collect()
     }
 
     /// How busy each worker is, by name; to be read from any thread, also after the run.
@@ -431,21 +328,23 @@ impl Running {
     ///
     /// `Ok` means that every stage was done. The error, too, has the whole [`Report`].
     pub fn join(mut self, deadline: Duration) -> Result<Report, JoinError> {
-        if !self.wait(deadline) {
+        if !self.wait(deadline, Self::is_finished) {
             self.control.advance(Phase::GivenUp);
-            self.wait(GRACE);
+            self.wait(GRACE, Self::is_finished);
         }
+        // The supervisor has nothing to do any more but to tell what there still is to tell.
+        self.wait(GRACE, |running| !running.control.is_supervised());
         self.joined = true;
         self.report().into_result()
     }
 
-    /// Waits until every worker has ended; false if that takes longer than `limit`.
-    fn wait(&mut self, limit: Duration) -> bool {
+    /// Waits until it `is_over`; false if that takes longer than `limit`.
+    fn wait(&mut self, limit: Duration, is_over: impl Fn(&Self) -> bool) -> bool {
         // A limit too large to be a point in time is no limit.
         let until = Instant::now().checked_add(limit);
         loop {
             self.parker.announce();
-            if self.is_finished() {
+            if is_over(self) {
                 self.parker.cancel();
                 return true;
             }
@@ -464,11 +363,10 @@ impl Running {
             .desks
             .iter()
             .map(|desk| {
-                let outcome = if desk.is_finished() { lock(&desk.outcome).take() } else { None };
-                let stages = match outcome {
-                    Some(outcome) => {
-                        leftovers.append(outcome.leftovers);
-                        outcome.stages
+                let stages = match desk.take_outcome() {
+                    Some(Outcome { stages, leftovers: more }) => {
+                        leftovers.append(more);
+                        stages
                     }
                     None => stuck_stages(desk),
                 };
@@ -494,8 +392,8 @@ impl Running {
 
 /// What can be said of the stages of a worker that didn't come back.
 fn stuck_stages(desk: &Desk) -> Vec<StageReport> {
-    let stuck = desk.pulse.stepping();
-    let end = |index| if index == stuck { StageEnd::Stuck } else { StageEnd::GivenUp };
+    let stuck = desk.pulse.read().stepping;
+    let end = |index| if stuck == Some(index) { StageEnd::Stuck } else { StageEnd::GivenUp };
     desk.stages
         .iter()
         .enumerate()
@@ -515,6 +413,37 @@ impl Drop for Running {
     }
 }
 
+/// A look at a running worker.
+#[derive(Clone, Debug)]
+pub struct WorkerWatch(Arc<Desk>);
+
+impl WorkerWatch {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Its stages by number.
+    pub fn stages(&self) -> &[String] {
+        &self.0.stages
+    }
+
+    /// How pinning went.
+    pub fn pin(&self) -> PinOutcome {
+        self.0.settled().pin
+    }
+
+    /// Its heartbeat.
+    pub fn beat(&self) -> Beat {
+        self.0.pulse.read()
+    }
+
+    /// Whether it has ended for good.
+    pub fn is_finished(&self) -> bool {
+        self.0.is_finished()
+    }
+}
+
 impl Default for OutsideEnds {
     fn default() -> Self {
         Self::new()
@@ -524,20 +453,5 @@ impl Default for OutsideEnds {
 impl fmt::Debug for OutsideEnds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OutsideEnds").finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Control {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Control").field("phase", &self.phase()).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Desk {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Desk")
-            .field("name", &self.name)
-            .field("finished", &self.is_finished())
-            .finish_non_exhaustive()
     }
 }

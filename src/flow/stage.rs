@@ -41,6 +41,25 @@ pub trait Stage: Send {
     /// themselves, each after those in front of it; so the default does nothing.
     fn end_inputs(&mut self) {}
 
+    /// Asked after [`Cycle::Done`]: whether the stage has ended of its own accord, and more would come if it were
+    /// started again. False, the default, where it has ended because its inputs have.
+    fn could_go_on(&self) -> bool {
+        false
+    }
+
+    /// Makes the stage fit to be stepped again, after it panicked or reported a failure, or because a stage in front
+    /// of it did. What it holds of rings stays: nothing queued is lost. What it knew of earlier items is gone, and
+    /// the answer says what that was. The default can't, and says so.
+    fn restart(&mut self, restarting: &Restarting<'_>) -> Result<Vec<StateLost>, String> {
+        let _ = restarting;
+        Err(format!("stage {} cannot be started again", self.name()))
+    }
+
+    /// Where in the stage its last duty cycle was, in words: which stream, which operator.
+    fn place(&self) -> Option<String> {
+        None
+    }
+
     /// Called once, when the stage will not be stepped again: after it was done, after it failed, or when the run was
     /// given up at its deadline. It reports what its rings leave behind ([`FanIn::close`](super::FanIn::close),
     /// [`OutPort::close`](super::OutPort::close)). The stage is dropped right after, which closes its ends of the
@@ -48,6 +67,28 @@ pub trait Stage: Send {
     fn close(&mut self, leftovers: &mut Leftovers) {
         let _ = leftovers;
     }
+}
+
+/// Why a stage is started again.
+#[derive(Clone, Copy, Debug)]
+pub struct Restarting<'a> {
+    /// What made it fail; none where it is restarted along with another.
+    pub failed: Option<&'a str>,
+    /// How often an item that made it fail is tried again before it goes to the dead letters.
+    pub max_attempts: u32,
+}
+
+/// State that a restart has lost.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StateLost {
+    /// Whose it was: a stream's.
+    pub owner: String,
+    /// For how many keys there was some.
+    pub keys: u64,
+    /// How many items were kept in it.
+    pub items: u64,
+    /// Some of the keys, in words.
+    pub examples: Vec<String>,
 }
 
 /// What a duty cycle amounted to.

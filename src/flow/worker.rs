@@ -6,19 +6,22 @@
 //! - *ended*: it was done, failed, or was given up ([`StageEnd`]). On the way there it is closed, which reports what it
 //!   leaves behind, and dropped, which closes its ends of the rings; so its neighbours learn of it and end, too.
 //!
-//! A panic is caught at the stage that raised it and makes it fail; the worker's other stages go on.
+//! A panic is caught at the stage that raised it. Without supervision it makes the stage fail, and the worker's other
+//! stages go on. With supervision the stage is neither closed nor dropped: the worker hands over all it holds, and its
+//! thread ends (see [`Holdings`]).
 
 use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crossbeam_utils::CachePadded;
+use super::desk::{Control, Phase};
+use super::holdings::{Holdings, WhyReturned};
+use super::panics;
+use super::pulse::Pulse;
+use super::recall::Recall;
 
-use super::load::LoadMeter;
-use super::runtime::{Control, Phase};
 use super::stage::{Cycle, Leftovers, Stage};
 use crate::idle::{Idle, IdleState, Waker};
-use crate::sync::{Arc, AtomicU64, AtomicUsize, Ordering};
 
 /// Why a stage isn't stepped any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,7 +97,36 @@ impl Slot {
         }
     }
 
-    fn fail(&mut self, message: String, leftovers: &mut Leftovers) {
+    /// Steps the stage if it hasn't ended. What makes it fail is handed back, and it is left as it is then.
+    #[inline]
+    fn step_supervised(&mut self, number: usize, leftovers: &mut Leftovers) -> Result<usize, WhyReturned> {
+        let Some(stage) = &mut self.stage else { return Ok(0) };
+        // Unwind safe: after a panic the stage is restarted, which replaces all that can be half-changed, or closed.
+        match catch_unwind(AssertUnwindSafe(|| stage.duty_cycle())) {
+            Ok(Cycle::Worked(work)) => Ok(work),
+            Ok(Cycle::Idle) => Ok(0),
+            Ok(Cycle::Done) if stage.could_go_on() => Err(WhyReturned::Ended { stage: number }),
+            Ok(Cycle::Done) => {
+                self.end(StageEnd::Done, leftovers);
+                Ok(1)
+            }
+            Ok(Cycle::Failed(message)) => Err(WhyReturned::Failed { stage: number, message }),
+            Err(payload) => {
+                Err(WhyReturned::Failed { stage: number, message: panic_message(payload.as_ref()) })
+            }
+        }
+    }
+
+    /// The stage, if it has not ended.
+    pub(super) fn stage_mut(&mut self) -> Option<&mut Box<dyn Stage>> {
+        self.stage.as_mut()
+    }
+
+    pub(super) fn place(&self) -> Option<String> {
+        self.stage.as_ref().and_then(|stage| stage.place())
+    }
+
+    pub(super) fn fail(&mut self, message: String, leftovers: &mut Leftovers) {
         let failure = StageFailure { stage: self.name.clone(), message };
         self.end(StageEnd::Failed(failure), leftovers);
     }
@@ -124,36 +156,12 @@ impl Slot {
     }
 }
 
-fn panic_message(payload: &(dyn Any + Send)) -> String {
+/// What a panic said, and where it was raised, if somebody has noted that.
+pub(super) fn panic_message(payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().copied();
     let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("panicked with something that is no text").to_owned()
-}
-
-/// What others may see of a running worker.
-pub(super) struct Pulse {
-    /// Duty cycles done. Written by the worker alone.
-    cycles: CachePadded<AtomicU64>,
-    /// The stage that is being stepped. Written by the worker alone.
-    stepping: AtomicUsize,
-}
-
-impl Pulse {
-    pub(super) fn new() -> Self {
-        Self { cycles: CachePadded::new(AtomicU64::new(0)), stepping: AtomicUsize::new(0) }
-    }
-
-    /// How many duty cycles were done.
-    pub(super) fn cycles(&self) -> u64 {
-        // Relaxed: a number to look at; nothing is read on the strength of it.
-        self.cycles.load(Ordering::Relaxed)
-    }
-
-    /// Which stage is being stepped, or was last.
-    pub(super) fn stepping(&self) -> usize {
-        // Relaxed: as above.
-        self.stepping.load(Ordering::Relaxed)
-    }
+    let text = text.unwrap_or("panicked with something that is no text");
+    panics::take_place().map_or_else(|| text.to_owned(), |place| format!("{text} (at {place})"))
 }
 
 /// A thread to be: its stages, where it runs, how it waits.
@@ -166,6 +174,7 @@ impl Pulse {
 /// ```
 pub struct Worker {
     pub(super) name: String,
+    pub(super) group: Option<usize>,
     pub(super) cpu: Option<usize>,
     pub(super) idle: IdleState,
     pub(super) idle_reason: String,
@@ -178,6 +187,7 @@ impl Worker {
     pub fn new(name: impl Into<String>, idle: Idle) -> Self {
         Self {
             name: name.into(),
+            group: None,
             cpu: None,
             idle: IdleState::new(idle),
             idle_reason: String::new(),
@@ -192,6 +202,13 @@ impl Worker {
         self
     }
 
+    /// Says to whom the worker belongs, for its supervisor: by default to nobody.
+    #[must_use]
+    pub fn in_group(mut self, group: usize) -> Self {
+        self.group = Some(group);
+        self
+    }
+
     /// Says why the worker waits as it does, for the report.
     #[must_use]
     pub fn because(mut self, idle_reason: impl Into<String>) -> Self {
@@ -203,6 +220,11 @@ impl Worker {
     /// ([`Sender::set_waker`](crate::ring::Sender::set_waker)); `None` if it never sleeps until woken.
     pub fn waker(&self) -> Option<Waker> {
         self.idle.waker()
+    }
+
+    /// To whom the worker belongs.
+    pub fn group(&self) -> Option<usize> {
+        self.group
     }
 
     /// Adds a stage. Stages are stepped in the order in which they were added; in the direction of flow is best.
@@ -232,17 +254,25 @@ impl fmt::Debug for Worker {
     }
 }
 
-/// Steps the stages until all have ended or the run is given up. Runs on the worker's thread.
+/// How a worker's thread has ended.
+#[derive(Debug)]
+pub(super) enum Exit {
+    /// All its stages have.
+    Over,
+    /// It has to hand over what it holds.
+    HandOver(WhyReturned),
+}
+
+/// Steps the stages until all have ended, the run is given up, or, where there is somebody to `recall` the worker,
+/// what it holds is to be handed over. Runs on the worker's thread.
 pub(super) fn work(
-    slots: &mut [Slot],
-    idle: &mut IdleState,
-    control: &Arc<Control>,
+    holdings: &mut Holdings,
+    control: &Control,
     pulse: &Pulse,
-    meter: &mut LoadMeter,
-    leftovers: &mut Leftovers,
-) {
+    recall: Option<&Recall>,
+) -> Exit {
+    let Holdings { slots, idle, meter, leftovers, cycles } = holdings;
     let mut inputs_ended = false;
-    let mut cycles = 0;
     loop {
         let begun_ns = meter.begin();
         match control.phase() {
@@ -254,29 +284,40 @@ pub(super) fn work(
             }
             Phase::GivenUp => break,
         }
+        if recall.is_some_and(Recall::is_asked) {
+            return Exit::HandOver(WhyReturned::Recalled);
+        }
         let mut work = 0;
         let mut going = false;
-        for (index, slot) in slots.iter_mut().enumerate() {
+        for (number, slot) in slots.iter_mut().enumerate() {
             if slot.end.is_some() {
                 continue;
             }
-            // Relaxed, here and below: see `Pulse`.
-            pulse.stepping.store(index, Ordering::Relaxed);
-            work += slot.step_guarded(leftovers);
-            going |= slot.end.is_none();
-            if slot.has_failed() {
-                control.end_inputs();
+            pulse.step(*cycles, number);
+            if recall.is_some() {
+                match slot.step_supervised(number, leftovers) {
+                    Ok(done) => work += done,
+                    Err(why) => {
+                        *cycles += 1;
+                        pulse.rest(*cycles);
+                        return Exit::HandOver(why);
+                    }
+                }
+            } else {
+                work += slot.step_guarded(leftovers);
+                if slot.has_failed() {
+                    control.end_inputs();
+                }
             }
+            going |= slot.end.is_none();
         }
-        cycles += 1;
-        // Relaxed: as above.
-        pulse.cycles.store(cycles, Ordering::Relaxed);
+        *cycles += 1;
+        pulse.rest(*cycles);
         if !going {
-            return;
+            return Exit::Over;
         }
         meter.idle(begun_ns, idle, work);
     }
-    for slot in slots {
-        slot.end(StageEnd::GivenUp, leftovers);
-    }
+    holdings.give_up();
+    Exit::Over
 }

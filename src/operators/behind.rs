@@ -7,6 +7,7 @@ use crate::functions::Accumulator;
 use crate::vpl::plan::OpPlan;
 
 use super::aggregate::Aggregate;
+use super::at::At;
 use super::batch::Batch;
 use super::chain::Place;
 use super::distinct::Distinct;
@@ -270,6 +271,7 @@ impl Behind {
         out: &mut impl Emit,
     ) -> Result<(), Failure> {
         for op in &mut self.ops[first..] {
+            env.at(op.at());
             if let Err(failure) = op.run(&mut self.batch, env) {
                 self.batch.clear();
                 env.emitted.clear();
@@ -307,6 +309,21 @@ impl Contents {
 }
 
 impl BatchOp {
+    fn at(&self) -> At {
+        match self {
+            Self::Filter(_) => At::Where,
+            Self::Project(project) => project.at,
+            Self::Replace(_) => At::Map,
+            Self::PartitionBy(_) => At::PartitionBy,
+            Self::Aggregate(_) => At::Aggregate,
+            Self::Distinct(_) => At::Distinct,
+            Self::OrderBy(_) => At::OrderBy,
+            Self::Limit(_) => At::Limit,
+            Self::Log(_) => At::Log,
+            Self::Process(_) => At::Process,
+        }
+    }
+
     fn run(&mut self, batch: &mut Batch, env: &mut Env) -> Result<(), Failure> {
         match self {
             Self::Filter(filter) => {

@@ -4,6 +4,7 @@
 use crate::event::{Row, Value};
 use crate::vpl::plan::{OpPlan, Plan, StreamPlan};
 
+use super::at::At;
 use super::distinct::{Distinct, Seen};
 use super::emit::Mark;
 use super::env::Env;
@@ -129,6 +130,12 @@ impl Chain {
         Ok(chain)
     }
 
+    /// Whether there are filters in front.
+    #[inline]
+    pub(super) fn has_front(&self) -> bool {
+        !self.front.is_empty()
+    }
+
     /// Whether `row` passes the filters in front.
     #[inline(always)]
     #[allow(clippy::inline_always)] // a call would take longer than the answer
@@ -194,6 +201,15 @@ impl Chain {
         keys.max().unwrap_or(0)
     }
 
+    /// Up to `limit` of them.
+    pub(super) fn examples(&self, limit: usize) -> Vec<Value> {
+        let keys = self.ops.iter().filter_map(|op| match op {
+            RowOp::Limit(operator) => Some(operator.examples(limit)),
+            _ => None,
+        });
+        keys.max_by_key(Vec::len).unwrap_or_default()
+    }
+
     /// Values that `.distinct` remembers.
     pub(super) fn remembered(&self) -> usize {
         let values = self.ops.iter().map(|op| match op {
@@ -207,24 +223,40 @@ impl Chain {
 fn run(mut ops: &mut [RowOp], row: &Row, env: &mut Env, next: &mut impl Next) -> Result<(), Failure> {
     while let Some((op, rest)) = ops.split_first_mut() {
         let passes = match op {
-            RowOp::Filter(filter) => filter.keeps(row, env).map_err(|fault| fault.at("where"))?,
+            RowOp::Filter(filter) => {
+                env.at(At::Where);
+                filter.keeps(row, env).map_err(|fault| fault.at("where"))?
+            }
             RowOp::Project(project) => {
+                env.at(project.at);
                 let mut made = project.blank(row, env);
                 project.fill(&mut made, row, env).map_err(|fault| fault.at(project.verb))?;
                 return run(rest, &made, env, next);
             }
             RowOp::Replace(replace) => {
+                env.at(At::Map);
                 let made = replace.make(row, env).map_err(|fault| fault.at("map"))?;
                 return run(rest, &made, env, next);
             }
             RowOp::PartitionBy(by) => {
+                env.at(At::PartitionBy);
                 env.key = by.key(row, env).map_err(|fault| fault.at("partition_by"))?;
                 true
             }
-            RowOp::Distinct(distinct) => distinct.is_first(row, env).map_err(|fault| fault.at("distinct"))?,
-            RowOp::Limit(limit) => limit.passes(&env.key).map_err(|fault| fault.at("limit"))?,
-            RowOp::Log(log) => log.write(row, env).map(|()| true).map_err(|fault| fault.at(log.verb))?,
+            RowOp::Distinct(distinct) => {
+                env.at(At::Distinct);
+                distinct.is_first(row, env).map_err(|fault| fault.at("distinct"))?
+            }
+            RowOp::Limit(limit) => {
+                env.at(At::Limit);
+                limit.passes(&env.key).map_err(|fault| fault.at("limit"))?
+            }
+            RowOp::Log(log) => {
+                env.at(At::Log);
+                log.write(row, env).map(|()| true).map_err(|fault| fault.at(log.verb))?
+            }
             RowOp::Process(process) => {
+                env.at(At::Process);
                 process.run(row, env).map_err(|fault| fault.at("process"))?;
                 return run_emitted(rest, env, next);
             }

@@ -4,8 +4,10 @@
 use std::fmt;
 
 use crate::event::{Row, Value};
+use crate::metrics::Place;
 use crate::vpl::plan::Plan;
 
+use super::at::At;
 use super::error::{CompileError, Fault};
 use super::expr::Compiler;
 use super::limits::Limits;
@@ -36,6 +38,8 @@ pub struct Env {
     pub time_limit_ns: i64,
     /// The clock, live; `None` in replay, where `now()` is the time of the event.
     pub clock_ns: Option<i64>,
+    /// Which operator is at work (see [`operator_at`](super::operator_at)). Who watches keeps a clone.
+    pub place: Place,
     /// Values of `let`, `const` and `var` by index.
     pub(super) globals: Vec<Value>,
     /// Locals of all calls under way, one call's behind another's; the current one's start at `frame`.
@@ -99,6 +103,7 @@ impl Env {
         Self {
             time_limit_ns: i64::MAX,
             clock_ns: None,
+            place: Place::new(),
             globals: Vec::new(),
             locals: Vec::new(),
             frame: 0,
@@ -121,6 +126,23 @@ impl Env {
     /// Sets the key of the operators that run next.
     pub fn set_key(&mut self, key: Value) {
         self.key = key;
+    }
+
+    /// The stream with this word for its source is at work from now on.
+    #[inline]
+    pub(super) fn enter(&self, source: u32) {
+        self.place.set(source);
+    }
+
+    /// The operator of the stream that is at work.
+    #[inline]
+    pub(super) fn at(&self, at: At) {
+        self.place.set(at.beside(self.place.get()));
+    }
+
+    /// Takes the log away, for other surroundings of the same streams.
+    pub fn take_log(&mut self) -> Option<LogSink> {
+        self.log.take()
     }
 
     /// Sends log lines to `sink`; without one they go nowhere.

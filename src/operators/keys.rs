@@ -185,6 +185,12 @@ impl<S: Default> Keys<S> {
         self.table.insert_unique(hash, Place { hash, entry: number }, |place| place.hash);
     }
 
+    /// Up to `limit` of the keys that have an entry.
+    pub(super) fn examples(&self, limit: usize) -> Vec<Value> {
+        let keys = self.table.iter().take(limit);
+        keys.map(|place| self.entries[place.entry as usize].key.clone()).collect()
+    }
+
     /// How many keys have an entry.
     pub(super) fn len(&self) -> usize {
         if self.partitioned { self.table.len() } else { 0 }

@@ -47,4 +47,9 @@ impl Limit {
     pub(super) fn keys(&self) -> usize {
         self.seen.len()
     }
+
+    /// Up to `limit` of them.
+    pub(super) fn examples(&self, limit: usize) -> Vec<Value> {
+        self.seen.examples(limit)
+    }
 }

@@ -5,6 +5,7 @@
 //! threads nor rings.
 
 mod aggregate;
+mod at;
 mod batch;
 mod behind;
 mod chain;
@@ -31,6 +32,7 @@ mod sequence;
 mod stream;
 mod window;
 
+pub use at::operator_at;
 pub use emit::{Emit, Part};
 pub use env::{Env, LogLine, LogSink};
 pub use error::{CompileError, OperatorError};

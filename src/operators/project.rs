@@ -4,6 +4,7 @@
 use crate::event::{INLINE_FIELDS, Row, Value};
 use crate::vpl::plan;
 
+use super::at::At;
 use super::emit::{Cause, Mark};
 use super::env::Env;
 use super::error::{CompileError, Fault};
@@ -12,6 +13,7 @@ use super::expr::{Compiler, Expr, TimeOf};
 #[derive(Debug)]
 pub(super) struct Project {
     pub(super) verb: &'static str,
+    pub(super) at: At,
     /// The value of each slot from 0 on.
     fields: Box<[Expr]>,
     slots: usize,
@@ -29,7 +31,8 @@ impl Project {
     ) -> Result<Self, CompileError> {
         let slots = usize::from(slots).max(fields.len());
         let fields = fields.iter().map(|(_, value)| compiler.expr(value));
-        Ok(Self { verb, fields: fields.collect::<Result<_, _>>()?, slots, time: compiler.time(), mark })
+        let at = if verb == "emit" { At::Emit } else { At::Select };
+        Ok(Self { verb, at, fields: fields.collect::<Result<_, _>>()?, slots, time: compiler.time(), mark })
     }
 
     /// The new row, still empty. Filling it is a step of its own, so that it is made where it stays, and not moved.

@@ -8,6 +8,7 @@
 use crate::event::{Row, Value};
 use crate::vpl::plan::{InputPlan, OnErrorPlan, Plan, SourcePlan};
 
+use super::at::At;
 use super::behind::Behind;
 use super::chain::{Chain, Next, Place};
 use super::emit::{Cause, Emit, Mark, Part};
@@ -53,6 +54,20 @@ pub struct StreamStats {
     pub distinct_values: usize,
 }
 
+impl StreamStats {
+    /// Adds what an earlier run of the same stream has counted. What it held is gone, so that is not added.
+    pub fn add_past(&mut self, past: &Self) {
+        self.events_in += past.events_in;
+        self.late += past.late;
+        self.rows_out += past.rows_out;
+        self.failed += past.failed;
+        self.retried += past.retried;
+        self.runs_dropped += past.runs_dropped;
+        self.run_events_dropped += past.run_events_dropped;
+        self.subsets_dropped += past.subsets_dropped;
+    }
+}
+
 /// A stream of a plan, compiled.
 #[derive(Debug)]
 pub struct StreamRuntime {
@@ -67,6 +82,8 @@ pub struct StreamRuntime {
     timed: bool,
     /// Whether it takes every row as it is, and keeps no time.
     plain: bool,
+    /// What is at work when an event comes (see `at`).
+    entry: u32,
     largest_ns: i64,
     watermark_ns: i64,
     mark: Mark,
@@ -166,6 +183,7 @@ impl StreamRuntime {
             name,
             part,
             plain,
+            entry: if plain && chain.has_front() { At::Where } else { At::Source }.word(mark.rank),
             source,
             chain,
             windows,
@@ -185,6 +203,12 @@ impl StreamRuntime {
             },
             retried: 0,
         })
+    }
+
+    /// Goes on where `old` has stopped, as far as time is concerned: what was late for that one is late for this one,
+    /// so no window is closed twice.
+    pub fn continue_time(&mut self, old: &Self) {
+        (self.largest_ns, self.watermark_ns) = (old.largest_ns, old.watermark_ns);
     }
 
     /// The stream's name.
@@ -220,6 +244,7 @@ impl StreamRuntime {
         out: &mut impl Emit,
     ) -> Result<(), OperatorError> {
         self.events_in += 1;
+        env.enter(self.entry);
         if !self.plain {
             return self.on_row_at_source(input, row, env, out);
         }
@@ -274,6 +299,7 @@ impl StreamRuntime {
         if !self.timed || self.part == Part::Back {
             return Ok(());
         }
+        env.enter(self.entry);
         let moved = self.move_time(now_ns, Cause { seq, stamp: 0 }, env, out);
         moved.map_err(|failure| self.failed(failure))
     }
@@ -303,9 +329,25 @@ impl StreamRuntime {
         moved.into_place(&mut self.chain, self.windows.as_mut(), &mut self.behind);
     }
 
+    /// The stream is at work from now on, though it has not got its event yet.
+    #[cfg(feature = "faults")]
+    pub fn enter(&self, env: &mut Env) {
+        env.enter(self.entry);
+    }
+
+    /// Fails on an event, for no reason of its own.
+    #[cfg(feature = "faults")]
+    pub fn fail(&mut self, message: &str) -> OperatorError {
+        self.events_in += 1;
+        self.failed += 1;
+        let (stream, message) = (self.name.clone(), message.to_owned());
+        OperatorError { stream, operator: "source", message, attempts: 1 }
+    }
+
     /// The end of the input: closes all that is open. What comes out carries the sequence number `seq`.
     pub fn flush(&mut self, seq: u64, env: &mut Env, out: &mut impl Emit) -> Result<(), OperatorError> {
         let cause = Cause { seq, stamp: 0 };
+        env.enter(self.entry);
         let (source, mut through) = self.split(out);
         let mut result = match source {
             Source::Join(join) => join.advance(i64::MAX, cause, env, &mut through),
@@ -355,6 +397,17 @@ impl StreamRuntime {
             window_rows: self.behind.held() + source_rows,
             distinct_values: self.chain.remembered(),
         }
+    }
+
+    /// Up to `limit` of the keys that it holds state for.
+    pub fn example_keys(&self, limit: usize) -> Vec<Value> {
+        let of_source = match &self.source {
+            Source::Sequence(sequence) => sequence.examples(limit),
+            Source::Inputs(_) | Source::Join(_) => Vec::new(),
+        };
+        let of_windows = self.windows.as_ref().map_or_else(Vec::new, |windows| windows.examples(limit));
+        let candidates = [of_source, of_windows, self.chain.examples(limit)];
+        candidates.into_iter().max_by_key(Vec::len).unwrap_or_default()
     }
 
     /// Tries an event again on which the stream has failed, if that is asked for: only streams that keep
@@ -433,6 +486,7 @@ impl StreamRuntime {
         if let Some(windows) = &mut self.windows
             && windows.due_ns() <= watermark_ns
         {
+            env.at(At::Window);
             result = result.and(windows.advance(watermark_ns, cause, &mut self.behind, env, out));
         }
         result
@@ -444,8 +498,12 @@ impl StreamRuntime {
         let (source, mut through) = self.split(out);
         let inputs = match source {
             Source::Inputs(inputs) => inputs,
-            Source::Join(join) => return join.take(input, row, watermark_ns, env, &mut through),
+            Source::Join(join) => {
+                env.at(At::Join);
+                return join.take(input, row, watermark_ns, env, &mut through);
+            }
             Source::Sequence(sequence) => {
+                env.at(At::Sequence);
                 return sequence.take(input, row, watermark_ns, env, &mut through);
             }
         };
@@ -531,6 +589,9 @@ impl<E: Emit> Through<'_, E> {
     /// Sends a row through.
     #[inline]
     pub(super) fn run(&mut self, row: &Row, env: &mut Env) -> Result<(), Failure> {
+        if self.chain.has_front() {
+            env.at(At::Where);
+        }
         if self.chain.lets_in(row, env)? { self.run_let_in(row, env) } else { Ok(()) }
     }
 
@@ -559,6 +620,7 @@ impl<E: Emit> Next for End<'_, E> {
     #[inline]
     fn take(&mut self, row: &Row, env: &mut Env) -> Result<(), Failure> {
         if let Some(windows) = &mut self.windows {
+            env.at(At::Window);
             let taken = windows.take(row, self.watermark_ns, self.behind, env, self.out)?;
             *self.late += u64::from(!taken);
             return Ok(());

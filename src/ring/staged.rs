@@ -101,6 +101,31 @@ impl<T> StagedSender<T> {
         if self.sender.is_closed() { Err(WriteError::Closed) } else { Ok(staged) }
     }
 
+    /// Drops the last `count` items that are staged, or all, if there are fewer; returns how many that were.
+    ///
+    /// ```
+    /// let (sender, mut receiver) = varpin::ring::bounded(2);
+    /// let mut sender = varpin::ring::StagedSender::new(sender);
+    /// (sender.stage(1).unwrap(), sender.stage(2).unwrap());
+    /// assert_eq!(sender.unstage(1), 1);
+    /// assert_eq!(sender.publish(), Ok(1));
+    /// assert_eq!((receiver.pop(), receiver.len()), (Ok(1), 0));
+    /// ```
+    pub fn unstage(&mut self, count: usize) -> usize {
+        let count = count.min(self.staged);
+        let Ok(mut slots) = self.sender.producer.write_chunk_uninit(self.staged) else { return 0 };
+        let (first, second) = slots.as_mut_slices();
+        // What is about to be dropped counts no more, also if the destructor panics.
+        let keep = self.staged - count;
+        self.staged = keep;
+        for slot in first.iter_mut().chain(second).skip(keep) {
+            // SAFETY: `with_next_slot` has initialised every one of the slots that were staged, these among them, and
+            // none of them is looked at again before it is written anew, because `staged` no longer counts it.
+            unsafe { slot.assume_init_drop() };
+        }
+        count
+    }
+
     /// How many items are staged.
     #[inline]
     pub fn staged(&self) -> usize {

@@ -212,6 +212,16 @@ impl Jitter {
         // 53 bits are all that fit.
         (mixed >> 11) as f64 / (1_u64 << 53) as f64
     }
+
+    /// Draws a delay from around `delay`, as `policy` says.
+    pub fn spread(&mut self, delay: Duration, policy: &RestartPolicy) -> Duration {
+        let share = policy.jitter.clamp(0.0, 1.0);
+        if share == 0.0 || delay.is_zero() {
+            return delay;
+        }
+        let scale = 1.0 + share * (2.0 * self.next_unit() - 1.0);
+        scaled(delay, scale).clamp(policy.backoff_min, policy.longest())
+    }
 }
 
 /// The restarts of one thing.
@@ -279,7 +289,7 @@ impl Restarts {
         if now.saturating_sub(self.running_since) >= window {
             self.in_series = 0;
         }
-        let after = self.spread(self.policy.delay(self.in_series));
+        let after = self.jitter.spread(self.policy.delay(self.in_series), &self.policy);
         self.recent.push_back(now);
         self.in_series = self.in_series.saturating_add(1);
         self.running_since = now.saturating_add(after);
@@ -290,15 +300,5 @@ impl Restarts {
     /// Restarts decided on so far.
     pub fn total(&self) -> u64 {
         self.total
-    }
-
-    /// Draws a delay from around `delay`.
-    fn spread(&mut self, delay: Duration) -> Duration {
-        let share = self.policy.jitter.clamp(0.0, 1.0);
-        if share == 0.0 || delay.is_zero() {
-            return delay;
-        }
-        let scale = 1.0 + share * (2.0 * self.jitter.next_unit() - 1.0);
-        scaled(delay, scale).clamp(self.policy.backoff_min, self.policy.longest())
     }
 }

@@ -181,6 +181,11 @@ impl Sequence {
         self.table.len()
     }
 
+    /// Up to `limit` of the keys with open runs.
+    pub(super) fn examples(&self, limit: usize) -> Vec<Value> {
+        self.table.examples(limit)
+    }
+
     pub(super) fn stats(&self) -> SequenceStats {
         SequenceStats { results_dropped: self.matches.dropped, ..self.stats }
     }

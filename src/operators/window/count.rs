@@ -57,6 +57,10 @@ impl TumblingCount {
         self.keys.join(moved);
     }
 
+    pub(super) fn examples(&self, limit: usize) -> Vec<Value> {
+        self.keys.examples(limit)
+    }
+
     #[inline]
     pub(super) fn take(
         &mut self,
@@ -150,6 +154,10 @@ impl SlidingCount {
 
     pub(super) fn join(&mut self, moved: Vec<(Value, Slide)>) {
         self.keys.join(moved);
+    }
+
+    pub(super) fn examples(&self, limit: usize) -> Vec<Value> {
+        self.keys.examples(limit)
     }
 
     pub(super) fn take(

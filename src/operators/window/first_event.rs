@@ -67,6 +67,10 @@ impl FirstEvent {
         self.keys.len()
     }
 
+    pub(super) fn examples(&self, limit: usize) -> Vec<Value> {
+        self.keys.examples(limit)
+    }
+
     pub(super) fn take(
         &mut self,
         row: &Row,

@@ -210,4 +210,15 @@ impl Windows {
             Self::Sliding(windows) => windows.keys(),
         }
     }
+
+    /// Up to `limit` of the keys with open windows.
+    pub(super) fn examples(&self, limit: usize) -> Vec<Value> {
+        match self {
+            Self::Time(windows) => windows.examples(limit),
+            Self::FirstEvent(windows) => windows.examples(limit),
+            Self::Session(windows) => windows.examples(limit),
+            Self::Tumbling(windows) => windows.examples(limit),
+            Self::Sliding(windows) => windows.examples(limit),
+        }
+    }
 }

@@ -93,6 +93,10 @@ impl Sessions {
         self.keys.len()
     }
 
+    pub(super) fn examples(&self, limit: usize) -> Vec<Value> {
+        self.keys.examples(limit)
+    }
+
     pub(super) fn take(
         &mut self,
         row: &Row,

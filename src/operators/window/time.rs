@@ -64,6 +64,10 @@ impl TimeWindows {
         self.keys.len()
     }
 
+    pub(super) fn examples(&self, limit: usize) -> Vec<Value> {
+        self.keys.examples(limit)
+    }
+
     /// The watermark that closes the window which starts at `start_ns`.
     fn closing_ns(&self, start_ns: i64) -> i64 {
         start_ns.saturating_add(self.size_ns).saturating_add(self.lateness_ns)

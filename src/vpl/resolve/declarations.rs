@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use crate::event::{FieldType, Shape, ShapeField, Value};
 use crate::vpl::diagnostic::Diagnostic;
-use crate::vpl::plan::{ContextPlan, Expr, FunctionPlan, GlobalPlan, NamePlan};
+use crate::vpl::plan::{ContextPlan, Expr, FunctionPlan, GlobalPlan, NamePlan, SupervisionSettings};
 use crate::vpl::suggest::closest;
 use crate::vpl::syntax::{
     BindingKind, FieldDecl, Name, OperatorKind, Program, SourceKind, Span, StatementKind, StreamDecl,
@@ -111,10 +111,16 @@ impl<'a> Resolver<'a> {
                 self.plan.contexts[context].settings = settings::context(list, &mut self.findings);
             } else if name.text == "engine" {
                 self.plan.engine = settings::engine(list, &mut self.findings);
+            } else if name.text == "output" {
+                self.plan.output = settings::output(list, &mut self.findings);
             } else {
                 self.unknown_context(name, "`config` names");
             }
         }
+        // What is supervised runs on a thread of its own.
+        let own = self.plan.contexts.iter().map(|context| &context.settings.supervision);
+        self.plan.threaded |=
+            own.chain([&self.plan.engine.supervision]).any(SupervisionSettings::asks_for_a_thread);
     }
 
     pub(super) fn unknown_context(&mut self, name: &Name, verb: &str) {

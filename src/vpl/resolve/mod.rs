@@ -22,6 +22,7 @@ mod scope;
 mod sequence;
 mod settings;
 mod stream;
+mod supervision;
 mod unwanted;
 mod window;
 

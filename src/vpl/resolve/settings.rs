@@ -1,9 +1,11 @@
 //! `config` blocks: every key is known and every value checked, or the program is refused.
 
 use crate::vpl::diagnostic::Diagnostic;
-use crate::vpl::plan::{ContextSettings, EngineSettings};
+use crate::vpl::plan::{ContextSettings, EngineSettings, SupervisionSettings};
 use crate::vpl::suggest::closest;
 use crate::vpl::syntax::{Literal, Name, Setting, SettingKind};
+
+use super::supervision;
 
 /// The largest ring that can be asked for, in rows.
 const MAX_CAPACITY: i64 = 1 << 24;
@@ -14,39 +16,34 @@ const MAX_SAMPLE: u32 = 1_000_000;
 const IDLE: &[&str] = &["auto", "spin", "yield", "backoff", "park"];
 const ORDER: &[&str] = &["arrival", "timestamp", "deterministic"];
 const WHEN_FULL: &[&str] = &["block", "drop_newest", "drop_oldest", "error"];
+const STRATEGY: &[&str] = &["one_for_one", "rest_for_one", "one_for_all"];
 
 /// Keys that the language's design names and this version does not carry out yet: refused, never ignored.
-const CONTEXT_LATER: &[&str] = &[
-    "restart",
-    "max_restarts",
-    "restart_window",
-    "backoff_min",
-    "backoff_max",
-    "backoff_factor",
-    "jitter",
-    "strategy",
-    "max_attempts",
-    "breaker_failure_rate",
-    "breaker_window",
-    "breaker_min_calls",
-    "breaker_open_for",
-    "breaker_probes",
-    "stall_after",
-];
 const ENGINE_LATER: &[&str] = &["checkpoint_dir", "checkpoint_interval", "checkpoint_events"];
 
-type Findings = Vec<Diagnostic>;
+pub(super) type Findings = Vec<Diagnostic>;
 
 /// Reads the settings of `config <context> { .. }`.
 pub(super) fn context(settings: &[(Name, Setting)], findings: &mut Findings) -> ContextSettings {
     let mut result = ContextSettings::default();
-    each(settings, &["idle", "capacity", "when_full"], CONTEXT_LATER, findings, |key, value, findings| {
-        match key {
-            "idle" => result.idle = word(key, value, IDLE, findings),
-            "capacity" => result.capacity = count(key, value, MAX_CAPACITY, findings),
-            _ => result.when_full = word(key, value, WHEN_FULL, findings),
-        }
+    let keys = [&["idle", "capacity", "when_full"], supervision::CONTEXT].concat();
+    each(settings, &keys, &[], findings, |key, value, findings| match key {
+        "idle" => result.idle = word(key, value, IDLE, findings),
+        "capacity" => result.capacity = count(key, value, MAX_CAPACITY, findings),
+        "when_full" => result.when_full = word(key, value, WHEN_FULL, findings),
+        _ => supervision::take(&mut result.supervision, key, value, findings),
     });
+    supervision::check(&result.supervision, settings, findings);
+    result
+}
+
+/// Reads the settings of `config output { .. }`.
+pub(super) fn output(settings: &[(Name, Setting)], findings: &mut Findings) -> SupervisionSettings {
+    let mut result = SupervisionSettings::default();
+    each(settings, supervision::OUTPUT, &[], findings, |key, value, findings| {
+        supervision::take(&mut result, key, value, findings);
+    });
+    supervision::check(&result, settings, findings);
     result
 }
 
@@ -66,7 +63,9 @@ pub(super) fn engine(settings: &[(Name, Setting)], findings: &mut Findings) -> E
         "max_subsets",
         "max_call_depth",
         "max_call_steps",
+        "strategy",
     ];
+    let keys = [&keys[..], supervision::CONTEXT].concat();
     each(settings, &keys, ENGINE_LATER, findings, |key, value, findings| match key {
         "order" => result.order = word(key, value, ORDER, findings),
         "idle" => result.idle = word(key, value, IDLE, findings),
@@ -79,8 +78,13 @@ pub(super) fn engine(settings: &[(Name, Setting)], findings: &mut Findings) -> E
         "max_run_events" => result.max_run_events = count(key, value, i64::MAX, findings),
         "max_subsets" => result.max_subsets = count(key, value, i64::MAX, findings),
         "max_call_depth" => result.max_call_depth = count(key, value, 1000, findings),
-        _ => result.max_call_steps = count(key, value, i64::MAX, findings).map(|steps| steps as u64),
+        "max_call_steps" => {
+            result.max_call_steps = count(key, value, i64::MAX, findings).map(|steps| steps as u64);
+        }
+        "strategy" => result.strategy = word(key, value, STRATEGY, findings),
+        _ => supervision::take(&mut result.supervision, key, value, findings),
     });
+    supervision::check(&result.supervision, settings, findings);
     result
 }
 
@@ -115,7 +119,7 @@ fn each(
     }
 }
 
-fn word(key: &str, value: &Setting, allowed: &[&str], findings: &mut Findings) -> Option<String> {
+pub(super) fn word(key: &str, value: &Setting, allowed: &[&str], findings: &mut Findings) -> Option<String> {
     let text = match &value.kind {
         SettingKind::Name(text) | SettingKind::Literal(Literal::Str(text)) => text.as_str(),
         SettingKind::Literal(_) | SettingKind::Ratio(..) | SettingKind::List(_) => "",
@@ -146,7 +150,7 @@ fn sample(value: &Setting, findings: &mut Findings) -> Option<u32> {
     sample
 }
 
-fn count(key: &str, value: &Setting, max: i64, findings: &mut Findings) -> Option<usize> {
+pub(super) fn count(key: &str, value: &Setting, max: i64, findings: &mut Findings) -> Option<usize> {
     match value.kind {
         SettingKind::Literal(Literal::Int(number)) if (1..=max).contains(&number) => Some(number as usize),
         _ => {
