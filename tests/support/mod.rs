@@ -74,7 +74,8 @@ impl SequenceSpec {
     fn write(&self, text: &mut String, sources: &[SourceSpec], names: &[String]) {
         let all = self.all.map(|all| usize::from(all) % names.len());
         let not = self.not.filter(|_| names.len() > 1).map(|(source, step)| {
-            let last = if self.within_s.is_some() && all != Some(names.len() - 1) { 0 } else { 1 };
+            let can_wait_at_the_end = self.within_s.is_some() && all != Some(names.len() - 1);
+            let last = usize::from(!can_wait_at_the_end);
             (&names[usize::from(source) % names.len()], usize::from(step) % (names.len() - last))
         });
         for (step, (source, name)) in sources.iter().zip(names).enumerate() {
@@ -334,7 +335,7 @@ impl Case {
                 .flat_map(|stream| self.makes(stream))
                 .collect();
             for name in taken.iter_mut().filter(|name| made.contains(&name.as_str())) {
-                *name = EVENT_TYPES[0].to_owned();
+                EVENT_TYPES[0].clone_into(name);
             }
         }
         taken
