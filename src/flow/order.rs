@@ -109,7 +109,8 @@ pub enum Choice {
     Ended,
 }
 
-/// An exclusive upper bound: (major, seq, rank, place, lane), where major is the event time or nothing, as the order asks.
+/// An exclusive upper bound: (major, seq, rank, place, lane), where major is the event time or nothing, as the order
+/// asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Bound {
     major: i64,

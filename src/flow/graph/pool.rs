@@ -1,13 +1,13 @@
 //! Pools: several workers that run the same operator, each on a thread of its own.
 //!
-//! A pool is a stage that scatters items, and a stage for each worker. There is none that collects: each worker has a
-//! ring of its own to everybody who takes the pool's flow, and the merge there, in the graph's order, is the one that is
-//! needed anyway.
+//! A pool is a stage that scatters items, and a stage for each worker. There is none that collects: each worker has
+//! a ring of its own to everybody who takes the pool's flow, and the merge there, in the graph's order, is the one
+//! that is needed anyway.
 //!
-//! Under [`MergeOrder::Deterministic`](super::super::MergeOrder::Deterministic) the pool gives what a single stage would. Items of
-//! one sequence number (a stage in front can make several of one item) may go to several workers; so each is given its
-//! *place* among them when it is scattered, which everything that a worker makes of it keeps, and a merge takes what
-//! agrees in sequence number and rank by place.
+//! Under [`MergeOrder::Deterministic`](super::super::MergeOrder::Deterministic) the pool gives what a single stage
+//! would. Items of one sequence number (a stage in front can make several of one item) may go to several workers; so
+//! each is given its *place* among them when it is scattered, which everything that a worker makes of it keeps, and
+//! a merge takes what agrees in sequence number and rank by place.
 
 use super::super::partition::way_of;
 use super::operator::{ByClosure, END_SEQ, Operator, Out};
@@ -21,8 +21,8 @@ pub enum To {
     Key(u64),
     /// Whoever's turn it is. For operators that keep nothing from one item to the next.
     Next,
-    /// Everybody: what each has to know, such as reference data. Only what the first worker sends in answer leaves the
-    /// pool, so that each result comes once.
+    /// Everybody: what each has to know, such as reference data. Only what the first worker sends in answer leaves
+    /// the pool, so that each result comes once.
     All,
 }
 
@@ -89,15 +89,17 @@ impl<T, U, O: Operator<T, U>> Operator<Job<T>, U> for Pooled<O> {
 }
 
 impl Graph {
-    /// Adds a pool: `workers` stages that do the same. `to` says who gets an item; `make` makes each worker's closure, from
-    /// its number. The pool is merged, in the graph's order, wherever its flow is taken.
+    /// Adds a pool: `workers` stages that do the same. `to` says who gets an item; `make` makes each worker's
+    /// closure, from its number. The pool is merged, in the graph's order, wherever its flow is taken.
     ///
     /// The stage that scatters is called `name`, the workers `name.0`, `name.1`, ..: [`pin`](Self::pin) and
-    /// [`fuse`](Self::fuse) take these names, [`when_full`](Self::when_full) takes `name`, for the rings that lead to the pool.
+    /// [`fuse`](Self::fuse) take these names, [`when_full`](Self::when_full) takes `name`, for the rings that lead
+    /// to the pool.
     ///
-    /// With [`To::Key`], everything that is made of items of one key stays in order, whatever the graph's order. Under
-    /// [`MergeOrder::Deterministic`](crate::flow::MergeOrder::Deterministic) the pool's flow is that of a single stage, item for
-    /// item, if what a worker makes of an item depends on nothing but items of the same key and those for all.
+    /// With [`To::Key`], everything that is made of items of one key stays in order, whatever the graph's order.
+    /// Under [`MergeOrder::Deterministic`](crate::flow::MergeOrder::Deterministic) the pool's flow is that of a
+    /// single stage, item for item, if what a worker makes of an item depends on nothing but items of the same key
+    /// and those for all.
     ///
     /// ```
     /// use std::collections::HashMap;
@@ -147,8 +149,8 @@ impl Graph {
         self.pool_of(name, sources, workers, to, |worker| ByClosure(make(worker)))
     }
 
-    /// Adds a [`pool`](Self::pool) of operators of one's own. What they say at the end comes worker by worker, behind
-    /// everything else.
+    /// Adds a [`pool`](Self::pool) of operators of one's own. What they say at the end comes worker by worker,
+    /// behind everything else.
     pub fn pool_of<'a, T, U, O>(
         &mut self,
         name: impl Into<String>,
