@@ -224,8 +224,9 @@ fn the_summary_counts_by_stream_and_context() {
     };
     assert!(has(&["events", "3"]) && has(&["results", "2"]), "{}", ran.stderr);
     assert!(has(&["S", "work", "3", "2", "0"]), "{}", ran.stderr);
-    let waits =
-        |line: &str| line.starts_with("work ") && line.contains(" any ") && line.ends_with("park: asked for");
+    let waits = |line: &str| {
+        line.starts_with("work ") && line.contains(" any ") && line.contains(" park: asked for ")
+    };
     assert!(ran.stderr.lines().any(waits), "{}", ran.stderr);
     let inline = files.write("inline.vpl", KEEP);
     run(["run", &inline, &events, "--stats"], "").says(0, &["one thread"]);

@@ -2,7 +2,8 @@
 #![cfg(feature = "vpl")]
 #![allow(clippy::unwrap_used, missing_docs)] // a test that fails panics
 
-use varpin::engine::{Engine, Program, ProgramError};
+use varpin::cores::PinPolicy;
+use varpin::engine::{BuildError, Engine, Program, ProgramError};
 use varpin::vpl::diagnostic::Severity;
 use varpin::vpl::syntax;
 
@@ -44,10 +45,13 @@ fn fault(row: &Row) -> Option<String> {
             for file in ["in.evt", "in.csv"] {
                 std::fs::write(folder.path().join(file), "").unwrap();
             }
-            return match Engine::builder(program).directory(folder.path()).stepped().build() {
-                Ok(_) => None,
-                Err(error) => Some(format!("is said to run, but: {error}")),
+            let builder = Engine::builder(program).directory(folder.path()).pin(PinPolicy::Off);
+            let built = match builder.clone().stepped().build() {
+                // What is supervised has threads.
+                Err(BuildError::Unsupervised { .. }) => builder.build(),
+                built => built,
             };
+            return built.err().map(|error| format!("is said to run, but: {error}"));
         }
         (Ok(_), Some(_)) => "is said to be refused, but loads".to_owned(),
         (Err(ProgramError::Program(report)), Some(words)) => {

@@ -99,9 +99,9 @@ fn what_cannot_run_is_refused_by_name_and_line() {
         &["capacitee", "capacity"],
     );
     refused(
-        "context work\nconfig work { restart: always }\nstream S = R.context(work)",
+        "context work\nconfig work { restart: sometimes }\nstream S = R.context(work)",
         2,
-        &["restart", "not supported"],
+        &["restart", "on_failure"],
     );
     refused("context analyze\nstream S = R\n    .context(analyse)", 3, &["context", "analyse", "analyze"]);
     refused(

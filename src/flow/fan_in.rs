@@ -215,7 +215,6 @@ impl<T> Drop for Handled<'_, T> {
         }
         if let Some(chunk) = self.chunk.take() {
             chunk.commit(self.count);
-            *self.taken += self.count as u64;
         }
     }
 }
