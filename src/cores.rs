@@ -5,6 +5,7 @@
 
 mod control_groups;
 mod cpu_set;
+mod fusing;
 mod isolation;
 mod low_jitter;
 mod pin;
@@ -14,6 +15,7 @@ mod system;
 mod topology;
 
 pub use cpu_set::{BadCpuList, CpuSet};
+pub use fusing::{FusedThread, fuse};
 pub use isolation::isolated_cpus;
 pub use low_jitter::{
     LowJitter, LowJitterError, Realtime, RealtimeCase, RealtimeObstacle, ThreadTuning, realtime_obstacle,

@@ -127,7 +127,7 @@ fn health_names_what_is_stuck_in_stream_and_operator() {
 fn a_stepped_engine_refuses_what_nobody_would_do() {
     let program = Program::parse(PROGRAM).unwrap();
     let error = Engine::builder(&program).stepped().supervise(restarts()).build().unwrap_err();
-    assert!(matches!(error, BuildError::Unsupervised(_)), "{error}");
+    assert!(matches!(error, BuildError::Unsupervised { .. }), "{error}");
     let error = Engine::builder(&program).supervise_context("z", restarts()).build().unwrap_err();
     assert!(error.to_string().contains("no context `z`"), "{error}");
 }

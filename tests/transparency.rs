@@ -36,6 +36,8 @@ struct Setup {
     idle: Idle,
     /// Before every so many events a pool gets another number of workers; never, where this is 0.
     resize_every: usize,
+    /// Threads, where there are any, are no more than CPUs.
+    is_fused: bool,
 }
 
 impl Setup {
@@ -66,14 +68,17 @@ fn setups() -> impl Strategy<Value = Setup> {
     let select = |values: [usize; 3]| prop::sample::select(values.to_vec());
     let idles = vec![Idle::Auto, Idle::Yield, Idle::Backoff, Idle::Park, Idle::Spin];
     let resizes = prop::sample::select(vec![0, 0, 1, 5, 17]);
-    (select([1, 2, 1024]), select([1, 3, 256]), select([1, 7, 64]), prop::sample::select(idles), resizes)
-        .prop_map(|(capacity, batch_limit, publish_every, idle, resize_every)| Setup {
+    let sizes = (select([1, 2, 1024]), select([1, 3, 256]), select([1, 7, 64]));
+    (sizes, prop::sample::select(idles), resizes, any::<bool>()).prop_map(
+        |((capacity, batch_limit, publish_every), idle, resize_every, is_fused)| Setup {
             capacity,
             batch_limit,
             publish_every,
             idle,
             resize_every,
-        })
+            is_fused,
+        },
+    )
 }
 
 /// What came of a run, as far as it must not depend on threads.
@@ -212,10 +217,12 @@ fn step(
 }
 
 fn threaded(case: &Case, order: MergeOrder, setup: Setup) -> Outcome {
-    let Setup { capacity, batch_limit, publish_every, idle, .. } = setup;
+    let Setup { capacity, batch_limit, publish_every, idle, is_fused, .. } = setup;
     let case = case.clone();
     watched(move || {
-        let mut engine = Engine::builder(&program(&case, true))
+        let program = program(&case, true);
+        let builder = Engine::builder(&program);
+        let mut engine = if is_fused { builder.fused() } else { builder }
             .order(order)
             .capacity(capacity)
             .batch_limit(batch_limit)
@@ -331,7 +338,14 @@ fn both_ways(text: &str, events: &[(&str, i64, i64)], order: MergeOrder) -> [Out
     let plain = Program::parse(&plain.join("\n")).expect("the program is sound without contexts");
     let line = |(name, seconds, v): &(&str, i64, i64)| format!("@{seconds}s {name} {{ v: {v} }}\n");
     let lines = events.iter().map(line).collect::<Vec<_>>().concat();
-    let setup = Setup { capacity: 1, batch_limit: 1, publish_every: 1, idle: Idle::Yield, resize_every: 0 };
+    let setup = Setup {
+        capacity: 1,
+        batch_limit: 1,
+        publish_every: 1,
+        idle: Idle::Yield,
+        resize_every: 0,
+        is_fused: false,
+    };
     let left = step(&program, order, setup, |engine| {
         let event = |&(name, seconds, v): &(&str, i64, i64)| {
             let ty = engine.event_type(name).expect("the program takes it");

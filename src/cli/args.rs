@@ -100,6 +100,9 @@ pub(super) struct RunArgs {
     /// How threads wait for work: auto (default), spin, yield, backoff or park
     #[arg(long, value_name = "IDLE")]
     pub(super) idle: Option<Idle>,
+    /// A thread for each context and each worker of a pool, or no more threads than CPUs, each of which steps several
+    #[arg(long, value_name = "THREADS", default_value = "dedicated")]
+    pub(super) threads: ThreadsArg,
     /// What to do where a thread cannot have the CPU its context names: strict (fail), best-effort (warn) or off (pin
     /// nothing)
     #[arg(long, value_name = "POLICY", default_value_t = PinPolicy::BestEffort)]
@@ -195,6 +198,14 @@ pub(super) enum FormatArg {
     Jsonl,
     /// A header and records
     Csv,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ThreadsArg {
+    /// One for each context and each worker of a pool
+    Dedicated,
+    /// No more than CPUs
+    Fused,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

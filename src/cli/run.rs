@@ -19,7 +19,7 @@ use varpin::format::{BadInput, EventSource, InputTypes};
 use varpin::supervise::Declared;
 use varpin::vpl::plan::SupervisionSettings;
 
-use super::args::RunArgs;
+use super::args::{RunArgs, ThreadsArg};
 use super::control::Control;
 use super::dead_letters::DeadLetters;
 use super::doctor;
@@ -81,6 +81,9 @@ pub(super) fn run(typed: &RunArgs) -> Exit {
     }
     if let Some(idle) = typed.idle {
         builder = builder.idle(idle);
+    }
+    if typed.threads == ThreadsArg::Fused {
+        builder = builder.fused();
     }
     if let Some(every) = typed.latency_sample {
         builder = builder.latency_sample(every);

@@ -6,7 +6,7 @@ use crate::context::{
     ContextStage, EdgeSpec, From, GateKeeper, Merging, Rebuild, Router, StageCommand, StageParts, StageSpec,
     Streams, Ticker, Topology, mergings, topology,
 };
-use crate::cores::{CpuWish, PinPolicy, allowed_cpus, cpu_quota, place};
+use crate::cores::{CpuWish, PinPolicy, allowed_cpus, cpu_quota, fuse, place};
 use crate::event::Row;
 use crate::flow::{
     FanIn, LaneOptions, MergeOrder, OutPort, OutsideEnds, RingCare, RingEnd, RingMemory, Stage, Worker,
@@ -52,7 +52,8 @@ pub(super) fn build(builder: &Builder) -> Result<Engine, BuildError> {
         let mut streams = Streams::compile(plan, &topology, 0, order, &limits)?;
         arm(builder, std::slice::from_mut(&mut streams))?;
         let logs = LogRing::attach(plan, &mut streams).into_iter().collect();
-        let board = board(builder, &supervision, &topology, &[], &[("main".to_owned(), Some(0))]);
+        let main = [("main".to_owned(), Some(0))];
+        let board = board(builder, &supervision, &topology, &Seats::dedicated(), &[], &main);
         let Connectors { delivery, sources, outcome } = Connectors::open(builder, &layouts)?;
         let inline = Inline::new(Arc::clone(plan), streams, builder.live_clock(), delivery)
             .with_sources(sources, &outcome)
@@ -71,14 +72,15 @@ pub(super) fn build(builder: &Builder) -> Result<Engine, BuildError> {
     let places: Vec<Place> = streams.iter_mut().map(|streams| streams.env().place.clone()).collect();
     if builder.threads == Threads::Stepped {
         if is_supervised {
-            return Err(BuildError::Unsupervised("what is declared about restarts, breakers or stalls"));
+            return Err(BuildError::Unsupervised { threads: "a stepped engine" });
         }
         let contexts = plan.contexts.iter().enumerate();
         let names: Vec<_> = contexts.map(|(at, context)| (context.name.clone(), Some(at))).collect();
-        let board = board(builder, &supervision, &topology, &places, &names);
+        let seats = Seats::dedicated();
+        let board = board(builder, &supervision, &topology, &seats, &places, &names);
         let connectors = Connectors::open(builder, &layouts)?;
         let outcome = connectors.outcome.clone();
-        let mut assembly = Assembly::new(builder, &topology, streams, &[], connectors, None);
+        let mut assembly = Assembly::new(builder, &topology, &seats, streams, &[], connectors, None);
         let dead_letters = std::mem::take(&mut assembly.dead_letters);
         let tuned = tuning::without_threads(builder, Some(assembly.rings.clone()))?;
         let (stepper, links) = Stepper::new(assembly);
@@ -87,15 +89,18 @@ pub(super) fn build(builder: &Builder) -> Result<Engine, BuildError> {
         let elastic = Elastic::new(builder, links);
         return Ok(engine.tuned(tuned).with_connectors(outcome).elastic(elastic));
     }
-    let (mut workers, mut warnings) = workers(builder, &topology)?;
+    if builder.threads == Threads::Fused && is_supervised {
+        return Err(BuildError::Unsupervised { threads: "an engine of fused threads" });
+    }
+    let Crew { mut workers, seats, mut warnings } = crew(builder, &topology)?;
     warnings.extend(supervision.warnings(plan));
     let wakers: Vec<Option<Waker>> = workers.iter().map(Worker::waker).collect();
     let names: Vec<_> = workers.iter().map(|worker| (worker.name().to_owned(), worker.group())).collect();
-    let board = board(builder, &supervision, &topology, &places, &names);
+    let board = board(builder, &supervision, &topology, &seats, &places, &names);
     let connectors = Connectors::open(builder, &layouts)?;
     let outcome = connectors.outcome.clone();
     let care = supervision.care(builder, &topology, &board);
-    let assembly = Assembly::new(builder, &topology, streams, &wakers, connectors, care);
+    let assembly = Assembly::new(builder, &topology, &seats, streams, &wakers, connectors, care);
     for (worker, stage) in assembly.stages {
         workers[worker].add_boxed(stage);
     }
@@ -129,8 +134,8 @@ fn arm(_builder: &Builder, _streams: &mut [Streams]) -> Result<(), BuildError> {
     Ok(())
 }
 
-/// Which worker runs a stage: one for each context, in their order; behind them one for each worker of a pool, and one
-/// for the stage in front of several inputs.
+/// Which worker runs a stage where each has a thread of its own: one for each context, in their order; behind them one
+/// for each worker of a pool, and one for the stage in front of several inputs.
 pub(super) fn worker_of(plan: &Plan, topology: &Topology, from: From) -> usize {
     let contexts = plan.contexts.len();
     match from {
@@ -142,8 +147,34 @@ pub(super) fn worker_of(plan: &Plan, topology: &Topology, from: From) -> usize {
     }
 }
 
-/// The workers, and what was asked for in vain.
-fn workers(builder: &Builder, topology: &Topology) -> Result<(Vec<Worker>, Vec<String>), BuildError> {
+/// Which thread each worker sits on.
+pub(super) struct Seats {
+    /// By worker; `None` where each has its own.
+    fused: Option<Vec<usize>>,
+}
+
+impl Seats {
+    /// Each worker has a thread of its own.
+    pub(super) fn dedicated() -> Self {
+        Self { fused: None }
+    }
+
+    /// The thread of a stage. Where an only input has none, a number that no thread has.
+    pub(super) fn of(&self, plan: &Plan, topology: &Topology, from: From) -> usize {
+        let worker = worker_of(plan, topology, from);
+        let Some(threads) = &self.fused else { return worker };
+        threads.get(worker).copied().unwrap_or(usize::MAX)
+    }
+}
+
+/// The threads to be, who sits on which, and what was asked for in vain.
+struct Crew {
+    workers: Vec<Worker>,
+    seats: Seats,
+    warnings: Vec<String>,
+}
+
+fn crew(builder: &Builder, topology: &Topology) -> Result<Crew, BuildError> {
     let plan = &builder.plan;
     let allowed = allowed_cpus().map_err(BuildError::Cpus)?;
     // The first CPU of a context is its own, the others are its pools'.
@@ -180,30 +211,53 @@ fn workers(builder: &Builder, topology: &Topology) -> Result<(Vec<Worker>, Vec<S
         PinPolicy::Off => names.iter().map(|&(name, _)| (name, None)).collect(),
         PinPolicy::Strict | PinPolicy::BestEffort => names.clone(),
     };
-    let case = AutoCase {
-        workers: &pinned,
-        other_busy_threads: 1,
-        allowed: &allowed,
-        quota_cpus: cpu_quota(Path::new("/")),
+    let quota_cpus = cpu_quota(Path::new("/"));
+    let context_of = |worker: usize| match worker.checked_sub(plan.contexts.len()) {
+        None => Some(worker),
+        Some(pool) => pooled.get(pool).map(|&(_, context, _)| context),
     };
-    let (auto, why) = choose_auto(&case);
+    let wish = |worker| context_of(worker).map_or(Idle::Auto, |context| builder.effective_idle(context));
+    let case = |workers: &[(&str, Option<usize>)]| {
+        choose_auto(&AutoCase { workers, other_busy_threads: 1, allowed: &allowed, quota_cpus })
+    };
+    let warnings = placement.warnings;
+    if builder.threads == Threads::Fused {
+        let cpus: Vec<Option<usize>> = pinned.iter().map(|&(_, cpu)| cpu).collect();
+        let usable = quota_cpus.map_or(usize::MAX, |quota| quota.ceil() as usize).min(allowed.len());
+        let threads = fuse(&cpus, usable);
+        let names: Vec<String> = (0..threads.len()).map(|thread| format!("fused{thread}")).collect();
+        let placed: Vec<_> =
+            names.iter().zip(&threads).map(|(name, thread)| (name.as_str(), thread.cpu)).collect();
+        let auto = case(&placed);
+        let mut seats = vec![0; cpus.len()];
+        let workers = names.iter().zip(&threads).enumerate().map(|(at, (name, thread))| {
+            thread.workers.iter().for_each(|&worker| seats[worker] = at);
+            let (idle, why) = idle_of(thread.workers.iter().map(|&worker| wish(worker)), &auto);
+            Worker::new(name.clone(), idle).on_cpu(thread.cpu).because(why)
+        });
+        let workers = workers.collect();
+        return Ok(Crew { workers, seats: Seats { fused: Some(seats) }, warnings });
+    }
+    let auto = case(&pinned);
     let workers = names.iter().enumerate().map(|(at, &(name, cpu))| {
-        let context = match at.checked_sub(plan.contexts.len()) {
-            None => Some(at),
-            Some(pool) => pooled.get(pool).map(|&(_, context, _)| context),
-        };
-        let idle = context.map_or(Idle::Auto, |context| builder.effective_idle(context));
-        let (idle, reason) = match idle {
-            Idle::Auto => (auto, why.clone()),
-            asked => (asked, "asked for".to_owned()),
-        };
-        let worker = Worker::new(name, idle).on_cpu(cpu).because(reason);
-        match context {
+        let (idle, why) = idle_of([wish(at)], &auto);
+        let worker = Worker::new(name, idle).on_cpu(cpu).because(why);
+        match context_of(at) {
             Some(context) => worker.in_group(context),
             None => worker,
         }
     });
-    Ok((workers.collect(), placement.warnings))
+    Ok(Crew { workers: workers.collect(), seats: Seats::dedicated(), warnings })
+}
+
+/// How a thread waits, and why: as those that sit on it ask for, the most impatient of them.
+fn idle_of(wishes: impl IntoIterator<Item = Idle>, auto: &(Idle, String)) -> (Idle, String) {
+    let patience =
+        |idle: &Idle| [Idle::Spin, Idle::Yield, Idle::Backoff, Idle::Park].iter().position(|at| at == idle);
+    match wishes.into_iter().filter(|wish| *wish != Idle::Auto).min_by_key(patience) {
+        None => auto.clone(),
+        Some(asked) => (asked, "asked for".to_owned()),
+    }
 }
 
 /// Stages joined by rings, and the ends that belong to nobody yet.
@@ -226,6 +280,7 @@ impl Assembly {
     fn new(
         builder: &Builder,
         topology: &Topology,
+        seats: &Seats,
         streams: Vec<Streams>,
         wakers: &[Option<Waker>],
         connectors: Connectors,
@@ -235,7 +290,7 @@ impl Assembly {
         let count = topology.stages.len();
         let outside = OutsideEnds::default();
         // One input needs no worker, and has no waker.
-        let waker = |from| wakers.get(worker_of(&builder.plan, topology, from)).cloned().flatten();
+        let waker = |from| wakers.get(seats.of(&builder.plan, topology, from)).cloned().flatten();
         let care = RingCare::new(&builder.low_jitter);
         let mergings = mergings(topology, order);
         let mut inputs: Vec<FanIn<Row>> = mergings.iter().map(|merging| FanIn::new(merging.order)).collect();
@@ -268,7 +323,7 @@ impl Assembly {
         }
         let router = Router::new(entry, routes, Ticker::new(&builder.plan)).live(builder.live_clock());
         let mut stages: Vec<(usize, Box<dyn Stage>)> = Vec::new();
-        let front = worker_of(&builder.plan, topology, From::Input);
+        let front = seats.of(&builder.plan, topology, From::Input);
         let mut inputs_of_engine =
             enter(builder, &care, router, order, &outside, (front, waker(From::Input)), &mut stages);
         let mut stats = Vec::new();
@@ -279,7 +334,7 @@ impl Assembly {
         {
             let (sender, inbox) = inbox_of(&builder.plan, topology, stage, &waker).unzip();
             inboxes.push(sender);
-            let worker = worker_of(&builder.plan, topology, From::Stage(stage));
+            let worker = seats.of(&builder.plan, topology, From::Stage(stage));
             let care = StageCare::of(supervised.as_mut(), stage, waker(From::Stage(stage)));
             let made = made_stage(builder, topology, stage, streams, inputs, outputs, inbox, care);
             stages.push((worker, Box::new(made.stage)));

@@ -37,6 +37,8 @@ pub(super) enum Threads {
     AsDeclared,
     /// A thread even where the program declares no context.
     Always,
+    /// No more threads than CPUs; each steps several contexts in turn.
+    Fused,
     /// The caller, by hand.
     Stepped,
 }
@@ -235,6 +237,34 @@ impl Builder {
     #[must_use]
     pub fn threaded(mut self) -> Self {
         self.threads = Threads::Always;
+        self
+    }
+
+    /// No more threads than CPUs that the process may use: each steps the stages of several contexts and pools in turn.
+    /// For programs with more contexts than CPUs, whose threads would take the CPUs from each other.
+    ///
+    /// Contexts on one CPU share a thread; those without a CPU are dealt out evenly ([`fuse`](crate::cores::fuse)).
+    /// Results are the same. What contexts declare about restarts, breakers and stalls is refused: what fails takes its
+    /// thread along, and with it contexts that did not fail. A worker that a [resize](super::Engine::resize) adds
+    /// has a thread of its own.
+    ///
+    /// ```
+    /// use varpin::engine::{Engine, Program};
+    /// let program = Program::parse(
+    ///     "context a\ncontext b\ncontext c\n\
+    ///      stream S = Tick.context(a)\nstream T = S.context(b)\nstream U = T.context(c).emit(n: n)",
+    /// )?;
+    /// let mut engine = Engine::builder(&program).fused().build()?;
+    /// let tick = engine.event_type("Tick")?;
+    /// engine.feed(tick.event_with(0, [("n", 7.into())])?, |_| ())?;
+    /// let mut results = 0;
+    /// engine.finish(|_| results += 1)?;
+    /// assert_eq!(results, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn fused(mut self) -> Self {
+        self.threads = Threads::Fused;
         self
     }
 

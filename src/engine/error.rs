@@ -31,9 +31,14 @@ pub enum BuildError {
          before anything can be restarted (build it with `panic = \"unwind\"`, or declare `restart: never`)"
     )]
     PanicAborts,
-    /// The caller steps the engine, so there is nobody who could restart anything.
-    #[error("a stepped engine has no supervisor: {0} needs threads")]
-    Unsupervised(&'static str),
+    /// Restarts, breakers or stalls are declared, and contexts have no threads of their own that could be supervised.
+    #[error(
+        "{threads} has no supervisor: what is declared about restarts, breakers or stalls needs a thread for each context"
+    )]
+    Unsupervised {
+        /// What runs the contexts instead.
+        threads: &'static str,
+    },
     /// The CPUs that this process may use cannot be read.
     #[error("cannot read which CPUs this process may use: {0}")]
     Cpus(std::io::Error),

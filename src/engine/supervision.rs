@@ -12,7 +12,7 @@ use crate::supervise::{
 use crate::sync::{Arc, Mutex};
 use crate::vpl::plan::Plan;
 
-use super::build::{StageCare, worker_of};
+use super::build::{Seats, StageCare, worker_of};
 use super::builder::Builder;
 use super::error::BuildError;
 use super::gate::BreakerGate;
@@ -156,14 +156,19 @@ pub(super) fn board(
     builder: &Builder,
     supervision: &Supervision,
     topology: &Topology,
+    seats: &Seats,
     places: &[Place],
     workers: &[(String, Option<usize>)],
 ) -> Arc<Board> {
     let plan = &builder.plan;
     let members = workers.iter().enumerate().map(|(worker, (name, group))| {
         let stages = places.iter().enumerate();
-        let stages = stages.filter(|(stage, _)| worker_of(plan, topology, From::Stage(*stage)) == worker);
-        let places = stages.map(|(_, place)| teller(plan, place)).collect();
+        let stages = stages.filter(|(stage, _)| seats.of(plan, topology, From::Stage(*stage)) == worker);
+        let mut places: Vec<PlaceTeller> = stages.map(|(_, place)| teller(plan, place)).collect();
+        // The stage that merges inputs comes first where it runs, and has no streams.
+        if builder.inputs > 1 && seats.of(plan, topology, From::Input) == worker {
+            places.insert(0, Box::new(|| None));
+        }
         supervision.member(name, *group, places)
     });
     Arc::new(Board::new(members.collect()))
