@@ -33,7 +33,8 @@ pub enum BuildError {
     PanicAborts,
     /// Restarts, breakers or stalls are declared, and contexts have no threads of their own that could be supervised.
     #[error(
-        "{threads} has no supervisor: what is declared about restarts, breakers or stalls needs a thread for each context"
+        "{threads} has no supervisor: what is declared about restarts, breakers or stalls needs a thread for each \
+         context"
     )]
     Unsupervised {
         /// What runs the contexts instead.
