@@ -116,3 +116,11 @@ fn csv_needs_the_type_of_its_events() {
     assert_eq!(error, MissingEventType);
     assert!(error.to_string().contains("--event-type"));
 }
+
+/// The crate that splits records took a byte order mark away from each of them, and where nothing else was there it panicked.
+#[test]
+fn a_byte_order_mark_in_front_of_a_later_record_belongs_to_its_first_cell() {
+    let seen = rows("\u{feff}a\n\u{feff}\n\u{feff}5\n5\n", Format::Csv, of_type("E"));
+    let row = |value: &str| format!("1 0 {value} - - {{\"a\":{value}}}");
+    assert_eq!(seen, [row("\"\u{feff}\""), row("\"\u{feff}5\""), row("5")]);
+}

@@ -134,8 +134,12 @@ impl Csv {
         self.cells.resize(self.cells.len().max(text.len() + 1), 0);
         self.ends.resize(limits.max_fields, 0);
         let (mut written, mut count) = (0, 0);
-        // The second round, without input, ends the record.
-        for input in [text.as_bytes(), b""] {
+        // The crate takes a byte order mark away from a first piece that begins with a whole one. Only that of the file
+        // is none of its content, and is gone already.
+        let first = if text.starts_with('\u{feff}') { 1 } else { text.len() };
+        let (first, rest) = text.as_bytes().split_at(first);
+        // The last round, without input, ends the record.
+        for input in [first, rest].into_iter().filter(|piece| !piece.is_empty()).chain([&b""[..]]) {
             let (outcome, _, bytes, ends) =
                 self.reader.read_record(input, &mut self.cells[written..], &mut self.ends[count..]);
             written += bytes;
