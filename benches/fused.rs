@@ -8,6 +8,10 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use varpin::engine::{Engine, Program};
 
 const CONTEXTS: usize = 16;
+/// In a run of criterion's.
+const FEW: u64 = 5_000;
+/// In a round of those whose ratios are printed.
+const MANY: u64 = 100_000;
 
 #[derive(Clone, Copy, Debug)]
 enum Threads {
@@ -31,9 +35,10 @@ fn program(in_contexts: bool) -> String {
     for (stream, context) in (0..CONTEXTS).chain((0..CONTEXTS).rev()).enumerate() {
         let source = stream.checked_sub(1).map_or_else(|| "E".to_owned(), |before| format!("S{before}"));
         let context = if in_contexts { format!(".context(c{context})") } else { String::new() };
-        text += &format!("stream S{stream} = {source}{context}.select(v: work(v))\n");
+        text.extend(["stream S", &stream.to_string(), " = ", &source, &context, ".select(v: work(v))\n"]);
     }
-    text + &format!("stream Last = S{}.where(v == -1).emit(v: v)\n", 2 * CONTEXTS - 1)
+    let last = (2 * CONTEXTS - 1).to_string();
+    text + "stream Last = S" + &last + ".where(v == -1).emit(v: v)\n"
 }
 
 /// The time of a run over so many events, threads included.
@@ -56,11 +61,10 @@ fn run(threads: Threads, events: u64) -> Duration {
 
 fn fused(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("sixteen contexts");
-    const EVENTS: u64 = 5_000;
-    group.throughput(Throughput::Elements(EVENTS)).sample_size(10);
+    group.throughput(Throughput::Elements(FEW)).sample_size(10);
     for threads in [Threads::One, Threads::Dedicated, Threads::Fused] {
         group.bench_function(format!("{threads:?}"), |bencher| {
-            bencher.iter_custom(|runs| (0..runs).map(|_| run(threads, EVENTS)).sum());
+            bencher.iter_custom(|runs| (0..runs).map(|_| run(threads, FEW)).sum());
         });
     }
     group.finish();
@@ -71,12 +75,11 @@ fn ratios(_: &mut Criterion) {
     if std::env::args().any(|arg| arg == "--test") {
         return;
     }
-    const EVENTS: u64 = 100_000;
     let median = |mut values: Vec<f64>| {
         values.sort_by(f64::total_cmp);
         values[values.len() / 2]
     };
-    let time = |threads| run(threads, EVENTS).as_secs_f64() * 1e9 / EVENTS as f64;
+    let time = |threads| run(threads, MANY).as_secs_f64() * 1e9 / MANY as f64;
     let rounds: Vec<[f64; 3]> =
         (0..7).map(|_| [Threads::One, Threads::Dedicated, Threads::Fused].map(time)).collect();
     let ns = |at: usize| median(rounds.iter().map(|round| round[at]).collect());

@@ -435,6 +435,7 @@ impl Engine {
                     // A context that only waits for room in front of its results is not overloaded.
                     output.drain(DRAIN_LIMIT, &mut sink);
                 }
+                let mut has_waited = false;
                 loop {
                     match input.try_push_row(row) {
                         Ok(()) => return Ok(()),
@@ -447,7 +448,10 @@ impl Engine {
                                 return Err(EngineError::Interrupted);
                             }
                             self.dead_letters.make_room();
-                            threads.idle.idle(output.drain(DRAIN_LIMIT, &mut sink));
+                            let taken = output.drain(DRAIN_LIMIT, &mut sink);
+                            // That the last event had to wait for long says nothing of how long this one will.
+                            threads.idle.idle(taken + usize::from(!has_waited));
+                            has_waited = true;
                         }
                         Err(refused) => return Err(refused.into()),
                     }
