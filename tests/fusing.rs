@@ -6,6 +6,8 @@
 #[path = "common/watchdog.rs"]
 mod watchdog;
 
+use std::fmt::Write as _;
+
 use proptest::prelude::*;
 use varpin::cores::{FusedThread, allowed_cpus, cpu_quota, fuse};
 use varpin::engine::{BuildError, Engine, Program};
@@ -64,13 +66,15 @@ proptest! {
 
 /// A chain through `contexts` contexts and back: each feeds the next, and the last ones feed the first ones.
 fn there_and_back(contexts: usize) -> String {
-    let mut text: String = (0..contexts).map(|at| format!("context c{at}\n")).collect();
+    let mut text = String::new();
+    for context in 0..contexts {
+        writeln!(text, "context c{context}").unwrap();
+    }
     let places = (0..contexts).chain((0..contexts).rev()).enumerate();
     for (stream, context) in places {
         let source = stream.checked_sub(1).map_or_else(|| "E".to_owned(), |before| format!("S{before}"));
-        text += &format!(
-            "stream S{stream} = {source}.context(c{context}).where(v != {stream}).select(v: v + 1)\n"
-        );
+        write!(text, "stream S{stream} = {source}.context(c{context})").unwrap();
+        writeln!(text, ".where(v != {stream}).select(v: v + 1)").unwrap();
     }
     text + &format!("stream Last = S{}.context(c0).emit(v: v)\n", 2 * contexts - 1)
 }
