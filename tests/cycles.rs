@@ -124,7 +124,7 @@ fn run(text: &str, order: MergeOrder, threads: Threads, capacity: usize, idle: I
         for n in 0..120 {
             engine
                 .feed(ty.event_with(n, [("v", Value::from(n))]).unwrap(), |result| {
-                    lines.push(result.to_json())
+                    lines.push(result.to_json());
                 })
                 .unwrap();
         }
