@@ -404,6 +404,39 @@ stream There = Window
     assert_eq!(left, right);
 }
 
+/// All workers of a broadcast flush all windows, and one of them tells, in the order of one thread. Its rows were put in
+/// the order of their times, as the shares of other pools' workers are.
+#[test]
+fn what_a_broadcast_flushes_stays_in_its_order() {
+    let text = "context c
+context d
+stream Held = A
+    .context(c)
+    .window(1s)
+stream All = Held
+    .context(c)
+    .partition_by(v)
+    .concurrent(workers: 2, strategy: broadcast)
+    .window(2)
+    .aggregate(v: max(v))
+stream Behind = All
+    .context(d)
+    .emit(v: v)
+";
+    let without = text.replace("    .concurrent(workers: 2, strategy: broadcast)\n", "");
+    let events = [("A", 2, 1), ("A", 3, 2), ("A", 3, 2)];
+    for order in MergeOrder::ALL {
+        let [left, _] = both_ways(text, &events, order);
+        let [_, right] = both_ways(&without, &events, order);
+        let behind = |outcome: &Outcome| -> Vec<String> {
+            outcome.lines.iter().filter(|line| line.contains("\"Behind\"")).cloned().collect()
+        };
+        assert_eq!(behind(&right).len(), 2);
+        assert!(!behind(&right).is_sorted(), "the order is not that of times");
+        assert_eq!(behind(&left), behind(&right), "{order}");
+    }
+}
+
 /// `Both` takes rows from another context and of a stream beside it. Those from the other context were queued first, whatever their rank.
 #[test]
 fn a_stream_takes_its_sources_in_topological_order_wherever_they_run() {

@@ -76,6 +76,8 @@ pub struct StageParts {
     pub inbox: Option<Receiver<StageCommand>>,
     /// By lane: the rows of a pool come over it, so more lanes may be added.
     pub from_pool: Vec<bool>,
+    /// The same, but only where each worker flushes a part of it: not where all do all, and one tells.
+    pub shares_flush: Vec<bool>,
 }
 
 /// A context's streams as a stage.
@@ -92,8 +94,8 @@ pub struct ContextStage {
     pub(super) ends: Vec<Row>,
     /// The same of the workers of pools. Each brings its share, so by ring they are not in the order of one worker.
     pub(super) ends_of_pools: Vec<Row>,
-    /// By lane: whether a worker of a pool sends over it. Lanes that are added later do.
-    from_pool: Vec<bool>,
+    /// By lane: whether a worker of a pool sends its share over it. Lanes that are added later do.
+    shares_flush: Vec<bool>,
     /// The sequence number of the round that is being collected; 0 where there is none.
     pub(super) round: u64,
     /// Live: the round is that of the clock, which has come to this time.
@@ -252,7 +254,7 @@ impl ContextStage {
             },
             ends: Vec::new(),
             ends_of_pools: Vec::new(),
-            from_pool: parts.from_pool,
+            shares_flush: parts.shares_flush,
             round: 0,
             clock_ns: None,
             clock_seq: 0,
@@ -308,7 +310,7 @@ impl ContextStage {
             gate,
             ..
         } = self;
-        let (ends_of_pools, from_pool) = (&mut self.ends_of_pools, &self.from_pool);
+        let (ends_of_pools, shares_flush) = (&mut self.ends_of_pools, &self.shares_flush);
         rings.waits = rings.waits && rings.failures.is_blocked();
         let holds = gate.as_mut().is_some_and(Gate::begin);
         let blocked = rings.ports.are_blocked() || rings.waits || holds || only_started;
@@ -325,7 +327,7 @@ impl ContextStage {
                 return false;
             }
             if row.seq() == super::FLUSH_SEQ {
-                let of_pool = from_pool.get(lane).is_none_or(|from_pool| *from_pool);
+                let of_pool = shares_flush.get(lane).is_none_or(|shares| *shares);
                 if of_pool { ends_of_pools.push(row.clone()) } else { ends.push(row.clone()) }
             } else if row_by_row && is_clock {
                 rings.begin();

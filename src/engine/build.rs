@@ -16,7 +16,7 @@ use crate::metrics::Place;
 use crate::ring::{self, Receiver, Sender, Tally, WhenFull};
 use crate::supervise::Supervised;
 use crate::sync::Arc;
-use crate::vpl::plan::Plan;
+use crate::vpl::plan::{Plan, Strategy};
 
 use super::builder::{Builder, Threads};
 use super::connectors::Connectors;
@@ -451,6 +451,14 @@ pub(super) fn made_stage(
         Letters::new(&builder.plan, &stats.failures, builder.keeps_dead_letters, waker);
     let lanes: Vec<&EdgeSpec> = topology.edges.iter().filter(|edge| edge.to == stage).collect();
     let from_pool: Vec<bool> = lanes.iter().map(|edge| edge.is_from_pool(topology)).collect();
+    let is_shared = |edge: &&EdgeSpec| match edge.from {
+        From::Stage(from) => topology.stages[from].streams.iter().any(|&stream| {
+            let pool = builder.plan.streams[stream].pool.as_ref();
+            pool.is_some_and(|pool| pool.strategy != Strategy::Broadcast)
+        }),
+        From::Input => false,
+    };
+    let shares_flush = lanes.iter().map(|edge| edge.is_from_pool(topology) && is_shared(edge)).collect();
     let from_input = |&(_, edge): &(usize, &&EdgeSpec)| edge.from == From::Input && builder.inputs == 1;
     let outside = lanes.iter().enumerate().filter(from_input).map(|(lane, _)| lane).collect();
     let parts = StageParts {
@@ -469,6 +477,7 @@ pub(super) fn made_stage(
         gauges: builder.registry.stage(&stats),
         inbox,
         from_pool,
+        shares_flush,
     };
     MadeStage { stage: ContextStage::new(parts), stats, dead_letters }
 }
