@@ -2,7 +2,7 @@
 # Everything that must hold before a change lands, in the order of what fails fastest. CI runs just this.
 #
 #   scripts/check.sh             all of it
-#   scripts/check.sh STEP ..     only these: format tidy layers clippy dependencies tests docs loom benches examples
+#   scripts/check.sh STEP ..     only these: format tidy layers clippy dependencies tests drills docs loom benches examples aborts
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never} RUST_BACKTRACE=${RUST_BACKTRACE:-1}
@@ -24,6 +24,7 @@ layers() {
 clippy() {
     say cargo clippy --locked --all-targets -- -D warnings
     say cargo clippy --locked --all-targets --no-default-features -- -D warnings
+    say cargo clippy --locked --all-targets --features faults -- -D warnings
 }
 
 # What embedders of the typed core pull in: five crates and what those need themselves.
@@ -38,6 +39,9 @@ dependencies() {
 # The README's test command.
 tests() { say cargo test --locked; }
 
+# The tests that need faults on purpose.
+drills() { say cargo test --locked --features faults --test supervision --test cli_supervision; }
+
 docs() { RUSTDOCFLAGS='-D warnings' say cargo doc --locked --no-deps; }
 
 loom() { say scripts/loom.sh; }
@@ -51,7 +55,10 @@ examples() {
     cargo run --locked --release -- run examples/iot_pipeline.vpl examples/iot_events.evt | tail -n 3
 }
 
-all=(format tidy layers clippy dependencies tests docs examples benches loom)
+# A build whose panics abort refuses to supervise.
+aborts() { say scripts/check-abort.sh; }
+
+all=(format tidy layers clippy dependencies tests drills docs examples benches aborts loom)
 steps=("$@")
 [ $# -gt 0 ] || steps=("${all[@]}")
 passed=0

@@ -8,10 +8,12 @@
 //!   still is charged for everything that was due meanwhile (no *coordinated omission*).
 //! - [`RingLoad`]: one ring under load. [`core_to_core`]: what the two CPUs themselves need for a hop.
 //!   [`empty_loop`]: what the machine does to a loop in which nothing happens.
+//! - [`Exposition`]: counts, gauges and quantiles as the text that Prometheus scrapes.
 
 mod curve;
 #[cfg(not(loom))]
 mod empty_loop;
+mod exposition;
 #[cfg(not(loom))]
 mod floor;
 mod hgrm;
@@ -29,6 +31,7 @@ mod timeline;
 pub use curve::{Curve, CurvePoint, HgrmError};
 #[cfg(not(loom))]
 pub use empty_loop::{Hiccups, empty_loop};
+pub use exposition::{Exposition, Family, Labels};
 #[cfg(not(loom))]
 pub use floor::{Floor, core_to_core};
 pub use hlog::IntervalLog;

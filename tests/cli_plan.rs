@@ -65,6 +65,32 @@ fn dot_draws_contexts_and_rings() {
     compare("iot_pipeline.dot", &plan("examples/iot_pipeline.vpl", "dot"));
 }
 
+const SUPERVISED: &str = "context a\ncontext b\nconfig engine { strategy: rest_for_one }\n\
+    config a { restart: on_failure, max_restarts: 3, breaker_failure_rate: 0.25, breaker_slow_call: 10ms, breaker_open: drop }\n\
+    config b { stall_after: 250ms, on_stall: escalate }\nconfig output { max_attempts: 3, breaker_open: dead_letter }\n\
+    stream A = R.context(a).emit(v: v)\nstream B = A.context(b).emit(v: v)\n";
+
+#[test]
+fn policies_are_told_with_their_defaults() {
+    let files = Files::new();
+    let program = files.write("p.vpl", SUPERVISED);
+    compare("supervised.txt", &run(["plan", &program], "").clean().stdout);
+    let json = run(["plan", &program, "--format", "json"], "").clean().stdout;
+    let plan: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(plan["strategy"], "rest_for_one");
+    let [a, b] = [&plan["contexts"][0]["policies"], &plan["contexts"][1]["policies"]];
+    assert_eq!(
+        (&a["restart"], &a["max_restarts"], &a["backoff_min_ms"]),
+        (&"on_failure".into(), &3.into(), &100.0.into())
+    );
+    assert_eq!((&a["breaker"]["failure_rate"], &a["breaker"]["open"]), (&0.25.into(), &"drop".into()));
+    assert_eq!(
+        (&b["restart"], &b["on_stall"], &b["breaker"]),
+        (&"never".into(), &"escalate".into(), &Value::Null)
+    );
+    assert_eq!(plan["sink_policies"]["output"]["max_attempts"], 3);
+}
+
 #[test]
 fn no_plan_for_a_wrong_program() {
     let files = Files::new();

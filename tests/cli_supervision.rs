@@ -203,6 +203,45 @@ fn rest_for_one_restarts_the_failed_context_and_those_behind_it() {
     }
 }
 
+/// The workers of a pool are supervised each by itself, by what their context declares.
+#[test]
+fn workers_of_pools_are_restarted_one_by_one_and_lose_nothing_that_is_queued() {
+    const COUNT: usize = 20_000;
+    let program = |config: &str| {
+        format!(
+            "context c
+config c {{ {RESTARTS} }}
+{config}
+stream P = E.context(c).partition_by(key).concurrent(workers: 3).where(id >= 0).emit(id: id, key: key)"
+        )
+    };
+    // Each worker counts its own events.
+    let faults = ["panic:stream=P,worker=0,every=1000", "panic:stream=P,worker=2,every=1500"];
+    let fault = ["--fault", faults[0], "--fault", faults[1], "--order", "deterministic"];
+    let outcome = outcome(&program(""), &numbered(COUNT), &fault);
+    assert_eq!((outcome.ran.code, outcome.ran.stderr.as_str()), (Some(0), ""));
+    let (results, letters) = (outcome.ids(), outcome.letter_ids("failed_event"));
+    assert!(results.is_sorted(), "order holds");
+    let all: BTreeSet<u64> = results.iter().chain(&letters).copied().collect();
+    assert_eq!((results.len() + letters.len(), all.len()), (COUNT, COUNT), "none twice, none lost");
+    assert!(letters.len() >= 5, "{letters:?}");
+    let restarts: Vec<(String, u64)> = outcome.stats["contexts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|thread| (thread["context"].as_str().unwrap().to_owned(), thread["restarts"].as_u64().unwrap()))
+        .collect();
+    let total: u64 = restarts.iter().map(|(_, restarts)| restarts).sum();
+    assert_eq!(total, 2 * letters.len() as u64, "{restarts:?}");
+    let struck: Vec<&str> =
+        restarts.iter().filter(|(_, restarts)| *restarts > 0).map(|(name, _)| name.as_str()).collect();
+    assert_eq!(struck, ["P#0", "P#2"]);
+    for (name, restarts) in &restarts {
+        let told = outcome.told("context", name);
+        assert_eq!(told.iter().filter(|told| **told == "restarted").count() as u64, *restarts, "{name}");
+    }
+}
+
 #[test]
 fn a_failing_context_escalates_with_one_readable_message() {
     let config = "config b { restart: on_failure, max_restarts: 3, backoff_min: 1ms, backoff_max: 2ms, max_attempts: 99 }";
@@ -452,6 +491,7 @@ fn a_bad_fault_is_refused_with_its_reason() {
         ("panic:stream=B,every=x", "every takes a whole number"),
         ("slow:stream=B", "needs for=TIME"),
         ("panic:stream=Nobody", "the program has no stream `Nobody`"),
+        ("panic:stream=B,worker=1", "the program has no stream `B` with a worker 1"),
     ] {
         let outcome = outcome(&three_in_a_row(""), "", &["--fault", fault]);
         outcome.ran.says(2, &[reason]);

@@ -523,3 +523,113 @@ fn a_program_from_a_text_has_to_be_told_its_directory() {
     };
     assert!(error.to_string().contains("no connector called y"), "{error}");
 }
+
+/// Takes what it is given, but fails as often as it is told to, in the order of the calls.
+struct Moody {
+    calls: usize,
+    fails: fn(usize) -> bool,
+    taken: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Write for Moody {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.calls += 1;
+        if (self.fails)(self.calls) {
+            return Err(io::Error::other("in a bad mood"));
+        }
+        // Never all at once, so that rows are torn.
+        let some = bytes.len().min(700);
+        self.taken.lock().unwrap().extend_from_slice(&bytes[..some]);
+        Ok(some)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Each sink has a breaker where `config output` declares one: rows that it cannot take are held, or given up whole.
+#[test]
+fn a_sink_that_fails_holds_dead_letters_or_drops_whole_rows() {
+    const COUNT: i64 = 5_000;
+    for (policy, contexts) in
+        [("hold", ""), ("dead_letter", ""), ("drop", ""), ("hold", "c"), ("dead_letter", "c")]
+    {
+        for format in ["csv", "jsonl"] {
+            let (context, of) = if contexts.is_empty() { ("", "") } else { ("context c\n", ".context(c)") };
+            let text = format!(
+                "{context}connector out = file (path: \"out.{format}\")
+config output {{ max_attempts: 1, breaker_open: {policy}, breaker_min_calls: 4, breaker_window: 4,
+                 breaker_open_for: 2ms, backoff_min: 0ms, backoff_max: 1ms }}
+stream S = E{of}.emit(v: v, text: \"two\\nlines, \\\"quoted\\\"\").to(out)"
+            );
+            let program = Program::parse(&text).unwrap();
+            let taken: Arc<Mutex<Vec<u8>>> = Arc::default();
+            let writes = Arc::clone(&taken);
+            let mut engine = Engine::builder(&program)
+                .keep_dead_letters()
+                .writer("out", move || {
+                    let taken = Arc::clone(&writes);
+                    // A bad time, at first and later; good in the end, else what was begun could not be finished.
+                    let fails = |call| call < 8 || call % 5 == 0 && call < 400;
+                    Ok(Box::new(Moody { calls: 0, fails, taken }))
+                })
+                .build()
+                .unwrap();
+            let ty = engine.event_type("E").unwrap();
+            let field = ty.field("v").unwrap();
+            let mut results = 0;
+            for v in 0..COUNT {
+                let mut event = ty.event(v);
+                event.set(&field, v).unwrap();
+                engine.feed(event, |_| results += 1).unwrap();
+                if v % 10 == 0 {
+                    // Rows go out little by little.
+                    engine.poll(|_| results += 1);
+                }
+            }
+            let stats = engine.finish(|_| results += 1).unwrap().clone();
+            let letters = engine.take_unwritten_rows();
+            let text = String::from_utf8(taken.lock().unwrap().clone()).unwrap();
+            let written: Vec<i64> = if format == "csv" {
+                let rows = text.strip_prefix("timestamp,v,text\n").unwrap();
+                let number = |row: &str| {
+                    let mut fields = row.splitn(3, ',').skip(1);
+                    let number = fields.next().unwrap().parse().unwrap();
+                    assert_eq!(fields.next(), Some("\"two\nlines, \"\"quoted\"\"\""));
+                    number
+                };
+                rows.split_terminator("\"\n").map(|text| number(&format!("{text}\""))).collect()
+            } else {
+                text.lines()
+                    .map(|line| {
+                        serde_json::from_str::<serde_json::Value>(line).unwrap()["data"]["v"]
+                            .as_i64()
+                            .unwrap()
+                    })
+                    .collect()
+            };
+            let sink = &stats.sinks[0];
+            assert_eq!(results, COUNT);
+            assert!(written.is_sorted_by(|a, b| a < b), "whole rows, in order: {policy} {format}");
+            assert_eq!(written.len() as u64, sink.rows, "{policy} {format}");
+            assert_eq!(sink.rows + sink.dead_letters + sink.dropped, COUNT as u64, "{policy} {format}");
+            assert_eq!(letters.len() as u64, sink.dead_letters);
+            match policy {
+                "hold" => assert_eq!(sink.rows, COUNT as u64),
+                "drop" => assert!(sink.dropped > 0 && sink.dead_letters == 0),
+                _ => {
+                    assert!(sink.dead_letters > 0 && sink.dropped == 0);
+                    assert!(
+                        letters.iter().all(|row| row.sink == format!("out.{format}") && !row.line.is_empty())
+                    );
+                    assert!(letters.iter().any(|row| row.error == "in a bad mood" && row.attempts == 2));
+                }
+            }
+            let health = engine.health();
+            let of_sink =
+                health.components.iter().find(|component| component.component.name() == sink.sink).unwrap();
+            assert!(of_sink.failures > 0 && of_sink.last_failure.as_deref() == Some("in a bad mood"));
+        }
+    }
+}

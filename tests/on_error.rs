@@ -135,7 +135,7 @@ fn a_lambda_is_told_what_a_dead_letter_holds_and_decides() {
     for threads in [false, true] {
         let say = "x => if x.event.v == 9 and contains(x.error, \"max_call\") and x.operator == \"emit\" \
             and x.stream == \"S\" and x.attempts == 1";
-        for (decision, code, letters) in [("skip", 0, 0), ("dead_letter", 0, 1), ("fail", 1, 1)] {
+        for (decision, code, letters) in [("skip", 0, 0), ("dead_letter", 0, 1), ("fail", 70, 1)] {
             let decide =
                 format!(".on_error({say} then \"{decision}\" else \"dead_letter\").emit(v: deep(v))");
             let outcome = outcome(&decide, threads);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use varpin::cores::{LowJitter, PinPolicy};
 use varpin::flow::{
-    Cycle, Envelope, FanIn, LaneOptions, Leftovers, MergeOrder, OutPort, Report, Restarting, Stage,
+    Cycle, Envelope, FanIn, LaneOptions, Leftovers, MergeOrder, OutPort, Pulse, Report, Restarting, Stage,
     StateLost, Worker, keep_supervised_panics_quiet, start_supervised,
 };
 use varpin::idle::Idle;
@@ -305,6 +305,13 @@ fn never_ends_the_run_at_the_first_failure() {
         outcome.report.as_ref().unwrap_err();
         assert_eq!(outcome.of("b"), ["started", "failed", "escalated"]);
     });
+}
+
+/// What a worker stores for those who watch it shares no cache line with anything that a hop touches.
+#[test]
+fn a_heartbeat_has_a_cache_line_of_its_own() {
+    const LINE_BYTES: usize = 64;
+    assert!(align_of::<Pulse>() >= LINE_BYTES && size_of::<Pulse>() >= LINE_BYTES);
 }
 
 /// Fails, and cannot be helped.

@@ -7,12 +7,13 @@
 mod fifo;
 mod hang_up;
 mod space;
+mod supervise;
 mod wake;
 mod when_full;
 
 pub struct Model {
     pub name: &'static str,
-    /// The number of the claim in `src/ring.rs`.
+    /// The number of the claim: those in `src/ring.rs`, and 7, which `supervise` states.
     pub claim: u8,
     /// The most preemptions that are explored per schedule; `None` explores all.
     pub preemptions: Option<usize>,
@@ -63,4 +64,8 @@ models! {
     6 when_full::what_is_to_be_skipped_is_known_with_what_comes_after;
     6 when_full::what_a_sender_leaves_comes_last_and_is_not_missed;
     6 when_full::what_nobody_takes_is_counted_once 3;
+    7 supervise::what_is_queued_survives_a_restart 1;
+    7 supervise::a_sleeping_worker_sees_that_it_is_recalled 2;
+    7 supervise::a_sleeping_worker_sees_that_the_run_is_stopped 3;
+    7 supervise::a_heartbeat_is_seen_whole;
 }

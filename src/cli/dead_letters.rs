@@ -60,14 +60,20 @@ impl<'a> DeadLetters<'a> {
         self.file.is_some()
     }
 
-    /// Takes a result that could not be written: a line of JSON.
-    pub(super) fn result(&mut self, line: &[u8], error: &str, attempts: u32) {
+    /// Takes a result that `sink` could not take: a line of JSON, or, of a file in another format, a line of that.
+    pub(super) fn result(&mut self, sink: &str, line: &[u8], error: &str, attempts: u32) {
         let (Some(file), None) = (&mut self.file, &self.failure) else { return };
-        let mut letter = br#"{"kind":"failed_result","sink":"output","error":"#.to_vec();
         // A text always has a form in JSON.
-        letter.extend(serde_json::to_vec(error).unwrap_or_default());
+        let text = |text: &str| serde_json::to_vec(text).unwrap_or_default();
+        let mut letter = br#"{"kind":"failed_result","sink":"#.to_vec();
+        letter.extend(text(sink));
+        letter.extend(br#","error":"#);
+        letter.extend(text(error));
         letter.extend(format!(",\"attempts\":{attempts},\"result\":").as_bytes());
-        letter.extend(line.trim_ascii_end());
+        match line.trim_ascii_end() {
+            object @ [b'{', ..] => letter.extend(object),
+            other => letter.extend(text(&String::from_utf8_lossy(other))),
+        }
         letter.extend(b"}\n");
         self.failure = file.write_all(&letter).err();
     }

@@ -14,6 +14,7 @@ mod faults;
 mod files;
 mod follow;
 mod gauges;
+mod listen;
 mod low_jitter;
 mod machine;
 mod messages;

@@ -161,7 +161,7 @@ impl<'a> Output<'a> {
         let mut lines = 0;
         for line in self.buffer[whole..].split_inclusive(|&byte| byte == b'\n') {
             if to != WhileOpen::Drop {
-                guarded.letters.borrow_mut().result(line, &error, attempts);
+                guarded.letters.borrow_mut().result("output", line, &error, attempts);
             }
             lines += 1;
         }

@@ -2,11 +2,12 @@
 
 mod dot;
 mod json;
+mod policies;
 mod text;
 
 use varpin::context::{OrderDependence, Topology, order_dependence, topology};
 use varpin::engine::Program;
-use varpin::vpl::plan::{Plan, ResultPlan, StreamPlan};
+use varpin::vpl::plan::{Plan, ResultPlan, StreamPlan, SupervisionSettings};
 use varpin::vpl::plan_print::{Described, PlanPrinter};
 
 use super::args::{PlanArgs, PlanFormat};
@@ -77,6 +78,11 @@ impl<'a> View<'a> {
         consumers.sort_unstable();
         consumers.dedup();
         consumers
+    }
+
+    /// The sinks for which anything can be declared, and what is.
+    fn guarded_sinks(&self) -> impl Iterator<Item = (&'a str, &'a SupervisionSettings)> {
+        std::iter::once(("output", &self.plan.output))
     }
 
     fn context_of(&self, stream: &StreamPlan) -> &'a str {

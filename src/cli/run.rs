@@ -28,6 +28,7 @@ use super::exit::Exit;
 use super::faults::Faults;
 use super::files::Files;
 use super::follow::{Follow, News};
+use super::listen::Listener;
 use super::messages;
 use super::output::{Guarded, Output};
 use super::pace::Pace;
@@ -51,6 +52,8 @@ const WAIT_LIVE: Duration = Duration::from_millis(10);
 const PACE_SLEEP: Duration = Duration::from_millis(10);
 /// Events of the program's own files that are fed before results are written and signals seen.
 const SOURCE_EVENTS: usize = 256;
+/// One event in so many is measured where somebody may ask for latencies, and nothing else is said.
+const LISTENING_SAMPLE: u32 = 256;
 /// How long a run that was told to stop may take for what it has been fed.
 const DRAIN_WITHIN: Duration = Duration::from_secs(10);
 
@@ -69,6 +72,10 @@ pub(super) fn run(typed: &RunArgs) -> Exit {
         Ok(files) => files,
         Err(message) => return refuse(message),
     };
+    let listener = match typed.listen.map(Listener::bind).transpose() {
+        Ok(listener) => listener,
+        Err(message) => return refuse(message),
+    };
     let mut builder = Engine::builder(&program)
         .pin(typed.pin)
         .publish_every(PUBLISH_EVERY)
@@ -85,7 +92,9 @@ pub(super) fn run(typed: &RunArgs) -> Exit {
     if typed.threads == ThreadsArg::Fused {
         builder = builder.fused();
     }
-    if let Some(every) = typed.latency_sample {
+    let of_program = program.plan().engine.latency_sample;
+    let by_default = typed.listen.and(Some(LISTENING_SAMPLE)).filter(|_| of_program.is_none());
+    if let Some(every) = typed.latency_sample.or(by_default) {
         builder = builder.latency_sample(every);
     }
     if settings.live {
@@ -155,7 +164,15 @@ pub(super) fn run(typed: &RunArgs) -> Exit {
             Ok(control) => control,
             Err(message) => return refuse(message),
         };
-    Run::new(settings, &program, &faults, &files, engine, signals, control).go(source)
+    let run = Run::new(settings, &program, &faults, &files, engine, signals, control);
+    if let Some(listener) = listener {
+        // Only now, so that nobody is told of a part of the components.
+        match listener.serve(run.engine.metrics_reader(), run.engine.board()) {
+            Ok(at) => messages::say(format_args!("note: health and metrics at http://{at}/")),
+            Err(message) => return refuse(message),
+        }
+    }
+    run.go(source)
 }
 
 fn refuse(message: impl std::fmt::Display) -> Exit {
@@ -543,6 +560,9 @@ impl<'a> Run<'a> {
         }
         let letters = self.engine.take_dead_letters();
         self.letters.borrow_mut().failed(letters);
+        for row in self.engine.take_unwritten_rows() {
+            self.letters.borrow_mut().result(&row.sink, row.line.as_bytes(), &row.error, row.attempts);
+        }
         self.engine.take_log_lines().iter().for_each(|line| messages::say(log_json(line)));
         for bad in self.engine.take_bad_lines() {
             self.letters.borrow_mut().bad_input(&bad.place, &bad.line);

@@ -67,7 +67,8 @@ impl Summary {
             });
             messages::warning(format_args!("{failed} events failed{first} (--dead-letters FILE keeps them)"));
         }
-        let unwritten = self.rejected.dead_letters;
+        let of_sinks: u64 = self.stats.sinks.iter().map(|sink| sink.dead_letters).sum();
+        let unwritten = self.rejected.dead_letters + of_sinks;
         if unwritten > 0 && !letters.are_kept() {
             messages::warning(format_args!(
                 "{unwritten} results could not be written (--dead-letters FILE keeps them)"
@@ -131,6 +132,11 @@ impl Summary {
         for sink in &stats.sinks {
             let (rows, bytes) = (grouped(sink.rows), grouped(sink.bytes));
             let _ = writeln!(out, "written to {}: {rows} rows, {bytes} bytes", sink.sink);
+            for (what, count) in [("dead letters", sink.dead_letters), ("dropped", sink.dropped)] {
+                if count > 0 {
+                    let _ = writeln!(out, "not written to {}, {what}: {}", sink.sink, grouped(count));
+                }
+            }
         }
         for (ring, rows) in &stats.dropped {
             let _ = writeln!(out, "dropped on {ring}: {}", grouped(*rows));

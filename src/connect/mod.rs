@@ -5,12 +5,14 @@
 //! holds that thread up: then results wait in their rings, and stages that have no room take no more input. Sources
 //! are read by whoever feeds events.
 
+mod guard;
 mod outcome;
 mod places;
 mod sinks;
 mod sources;
 
-pub use outcome::{BadLine, ConnectError, Outcome, SinkCounts};
+pub use guard::{Guards, Interrupted};
+pub use outcome::{BadLine, ConnectError, Outcome, SinkCounts, UnwrittenRow};
 pub use places::Places;
 pub use sinks::{OpenWriter, Sinks};
 pub use sources::Sources;

@@ -13,6 +13,9 @@ use crate::sync::{Arc, Mutex};
 /// Lines that are kept until somebody takes them.
 const BAD_LINES_KEPT: usize = 10_000;
 
+/// Rows that could not be written and are kept until somebody takes them.
+const ROWS_KEPT: usize = 10_000;
+
 /// Why a connector cannot go on.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -67,6 +70,24 @@ pub struct SinkCounts {
     pub bytes: u64,
     /// Rows that were not, because writing had failed before.
     pub unwritten: u64,
+    /// Rows that went to the dead letters because they could not be written.
+    pub dead_letters: u64,
+    /// Rows that were dropped likewise.
+    pub dropped: u64,
+}
+
+/// A row that a sink could not take, and that is given up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UnwrittenRow {
+    /// The file as the program names it, or the console.
+    pub sink: String,
+    /// The row as it would have been written, without the line's end.
+    pub line: String,
+    /// Why it could not be.
+    pub error: String,
+    /// How often it was tried.
+    pub attempts: u32,
 }
 
 /// What the connectors of an engine have come to so far.
@@ -78,11 +99,44 @@ struct Inner {
     error: Option<ConnectError>,
     sinks: Vec<SinkCounts>,
     bad_lines: VecDeque<BadLine>,
+    unwritten: VecDeque<UnwrittenRow>,
+    /// Rows that could not be written, and were not kept either.
+    unwritten_dropped: u64,
+    /// Somebody has promised to take them all.
+    keeps_all: bool,
 }
 
 impl Outcome {
     fn with<R>(&self, then: impl FnOnce(&mut Inner) -> R) -> R {
         then(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Where rows that cannot be written are taken, however many there are, if `keeps_all`.
+    pub fn new(keeps_all: bool) -> Self {
+        let outcome = Self::default();
+        outcome.with(|inner| inner.keeps_all = keeps_all);
+        outcome
+    }
+
+    /// Keeps a row that could not be written; up to a bound, where nobody has promised to take it.
+    pub(super) fn unwritten(&self, row: UnwrittenRow) {
+        self.with(|inner| {
+            if inner.keeps_all || inner.unwritten.len() < ROWS_KEPT {
+                inner.unwritten.push_back(row);
+            } else {
+                inner.unwritten_dropped += 1;
+            }
+        });
+    }
+
+    /// Takes the rows that could not be written.
+    pub fn take_unwritten(&self) -> Vec<UnwrittenRow> {
+        self.with(|inner| inner.unwritten.drain(..).collect())
+    }
+
+    /// How many rows could not be written, and were not kept either.
+    pub fn unwritten_dropped(&self) -> u64 {
+        self.with(|inner| inner.unwritten_dropped)
     }
 
     /// Notes an error; the first counts.

@@ -10,6 +10,7 @@ use crate::event::Row;
 use crate::format::{ResultLayout, RowLines};
 use crate::vpl::plan::{Plan, SinkPlan, SinkTarget, StreamPlan};
 
+use super::guard::{Guard, Guards};
 use super::outcome::{ConnectError, Outcome, SinkCounts};
 use super::places::Places;
 
@@ -49,6 +50,8 @@ struct Sink {
     written_at: Instant,
     counts: SinkCounts,
     failed: bool,
+    /// What becomes of rows that cannot be written, where that is declared; else that ends the run.
+    guard: Option<Guard>,
 }
 
 /// A file before its first row.
@@ -61,13 +64,14 @@ impl Sinks {
     /// Opens the sinks of `plan`; none where it has none. Nothing is emptied before the first row, or the end.
     ///
     /// `custom` is written instead of the connector of that name; the console is left to the caller where
-    /// `prints_results`, since results are printed there anyway.
+    /// `prints_results`, since results are printed there anyway. `guards` makes the breakers around sinks.
     pub fn open(
         plan: &Plan,
         places: Option<&mut Places>,
         custom: &[(String, OpenWriter)],
         prints_results: bool,
         outcome: Outcome,
+        guards: Guards<'_>,
     ) -> Result<Option<Self>, ConnectError> {
         if let Some((name, _)) =
             custom.iter().find(|(name, _)| !plan.sinks.iter().any(|sink| sink.name == *name))
@@ -89,7 +93,8 @@ impl Sinks {
                 header = lines.first().map_or(header, RowLines::header);
                 routes[stream].push(Route { sink: sinks.len(), lines });
             }
-            sinks.push(Sink { header, ..sink });
+            let guard = guards(spec.place()).map(|(guard, interrupted)| Guard::new(guard, interrupted));
+            sinks.push(Sink { header, guard, ..sink });
         }
         Ok((!sinks.is_empty()).then_some(Self { all: sinks, routes, outcome, failed: false }))
     }
@@ -104,7 +109,10 @@ impl Sinks {
                 continue;
             }
             lines[usize::from(row.lane())].write(&mut sink.buffer, row);
-            sink.collected += 1;
+            match &mut sink.guard {
+                Some(guard) => guard.note_row(sink.buffer.len()),
+                None => sink.collected += 1,
+            }
             if sink.buffer.len() >= WRITE_AT_BYTES {
                 self.failed |= !sink.write_out(&self.outcome);
             }
@@ -114,7 +122,10 @@ impl Sinks {
     /// Writes what is collected: all of it where nothing else is to do now, else what waits already for a while.
     pub fn settle(&mut self, is_idle: bool) {
         for sink in &mut self.all {
-            if !sink.buffer.is_empty() && (is_idle || sink.written_at.elapsed() >= WRITE_AFTER) {
+            // What could not be finished is tried again in a while.
+            let is_only_begun = sink.guard.as_ref().is_some_and(Guard::has_no_rows);
+            let is_due = is_idle && !is_only_begun || sink.written_at.elapsed() >= WRITE_AFTER;
+            if !sink.buffer.is_empty() && is_due {
                 self.failed |= !sink.write_out(&self.outcome);
             }
         }
@@ -124,9 +135,13 @@ impl Sinks {
     pub fn finish(&mut self) {
         for sink in &mut self.all {
             self.failed |= !sink.write_out(&self.outcome);
-            if !sink.failed
-                && let Err(error) = sink.writer.flush()
-            {
+            let flushed = if sink.failed { Ok(()) } else { sink.writer.flush() };
+            let begun = if sink.buffer.is_empty() {
+                Ok(())
+            } else {
+                Err(io::Error::other("what was begun could not be finished"))
+            };
+            if let Err(error) = flushed.and(begun) {
                 sink.fail(error, &self.outcome);
                 self.failed = true;
             }
@@ -207,6 +222,7 @@ impl Sink {
             collected: 0,
             written_at: Instant::now(),
             failed: false,
+            guard: None,
         })
     }
 
@@ -215,20 +231,32 @@ impl Sink {
         if self.failed {
             return true;
         }
-        let written = self.begin().and_then(|()| self.writer.write_all(&self.buffer));
+        let written = self.begin().and_then(|head| self.write_behind(&head, outcome));
         self.written_at = Instant::now();
         match written {
-            Ok(()) => {
-                self.counts.bytes += self.buffer.len() as u64;
-                self.counts.rows += std::mem::take(&mut self.collected);
-                self.buffer.clear();
-                true
-            }
+            Ok(()) => true,
             Err(error) => {
                 self.fail(error, outcome);
                 false
             }
         }
+    }
+
+    fn write_behind(&mut self, head: &[u8], outcome: &Outcome) -> io::Result<()> {
+        let Self { guard, writer, buffer, counts, .. } = self;
+        if let Some(guard) = guard {
+            if !head.is_empty() {
+                guard.note_head(head.len());
+                buffer.splice(..0, head.iter().copied());
+            }
+            return guard.write_out(writer, buffer, counts, outcome);
+        }
+        writer.write_all(head)?;
+        writer.write_all(buffer)?;
+        counts.bytes += buffer.len() as u64;
+        counts.rows += std::mem::take(&mut self.collected);
+        buffer.clear();
+        Ok(())
     }
 
     #[cold]
@@ -243,24 +271,20 @@ impl Sink {
         });
     }
 
-    /// Before the first row: the file is emptied, or its end looked for; a header is put in front.
-    fn begin(&mut self) -> io::Result<()> {
+    /// Before the first row: the file is emptied, or its end looked for. What is to be written in front of the row.
+    fn begin(&mut self) -> io::Result<Vec<u8>> {
         let header = std::mem::take(&mut self.header);
-        let Some(Begin { mut file, append }) = self.begin.take() else {
-            return self.writer.write_all(&header);
-        };
+        let Some(Begin { mut file, append }) = self.begin.take() else { return Ok(header) };
         // Pipes and devices have no length.
-        if file.metadata()?.is_file() {
-            if !append {
-                file.set_len(0)?;
-            } else if !ends_with_newline(&mut file)? {
-                self.writer.write_all(b"\n")?;
-            }
-            if file.seek(SeekFrom::End(0))? > 0 {
-                return Ok(());
-            }
+        if !file.metadata()?.is_file() {
+            return Ok(header);
         }
-        self.writer.write_all(&header)
+        if !append {
+            file.set_len(0)?;
+            return Ok(header);
+        }
+        let is_torn = !ends_with_newline(&mut file)?;
+        Ok(if file.seek(SeekFrom::End(0))? == 0 { header } else { b"\n"[..usize::from(is_torn)].to_vec() })
     }
 }
 

@@ -56,6 +56,8 @@ pub struct Fault {
     pub kind: FaultKind,
     /// The stream at which it strikes; empty for `sink-fail`.
     pub stream: String,
+    /// `worker`: of a stream with a pool, the worker at which it strikes, from 0; without it, in front of the pool.
+    pub worker: Option<usize>,
     /// `every`: it strikes each event whose number is a multiple of this.
     pub every: u64,
     /// `rate`: it strikes this share of the events, instead of every n-th.
@@ -85,6 +87,7 @@ impl FromStr for Fault {
         let mut fault = Self {
             kind,
             stream: String::new(),
+            worker: None,
             every: 1,
             rate: None,
             seed: 1,
@@ -116,6 +119,7 @@ impl Fault {
             || value.parse::<u64>().map_err(|_| format!("{key} takes a whole number, not `{value}`"));
         match key {
             "stream" => value.clone_into(&mut self.stream),
+            "worker" => self.worker = Some(number()? as usize),
             "every" => self.every = number()?.max(1),
             "seed" => self.seed = number()?,
             "after" => self.after = number()?,
@@ -129,7 +133,7 @@ impl Fault {
             "for" => self.lasts = Some(time(value)?),
             _ => {
                 return Err(format!(
-                    "`{key}` is no setting; known are stream, every, rate, seed, after, times, heals, for"
+                    "`{key}` is no setting; known are stream, worker, every, rate, seed, after, times, heals, for"
                 ));
             }
         }

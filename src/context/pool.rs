@@ -344,6 +344,12 @@ pub(super) struct PoolWorker {
 }
 
 impl PoolWorker {
+    /// Its number, from 0.
+    #[cfg(feature = "faults")]
+    pub(super) fn index(&self) -> usize {
+        self.index as usize
+    }
+
     pub(super) fn new(index: usize, pool: &PoolPlan, tags: Tags) -> Self {
         Self {
             index: index as u64,

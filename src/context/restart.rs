@@ -14,7 +14,7 @@ use crate::flow::{HeadMark, Restarting, StateLost};
 use crate::operators::{OperatorError, StreamStats};
 
 use super::stage::ContextStage;
-use super::streams::Failure;
+use super::streams::{Failure, Streams};
 
 /// What a stage is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,11 +42,7 @@ pub(super) enum Suspect {
 
 impl ContextStage {
     pub(super) fn start_again(&mut self, restarting: &Restarting<'_>) -> Result<Vec<StateLost>, String> {
-        let Some(rebuild) = &mut self.rebuild else {
-            return Err("its streams cannot be made anew".to_owned());
-        };
-        let mut fresh = rebuild().map_err(|error| error.to_string())?;
-        let lost = self.streams.state();
+        let (mut fresh, lost) = self.start_from()?;
         self.past = self.counts();
         let doing = std::mem::replace(&mut self.doing, Doing::Rows);
         // What is blamed for the failure, and where it happened.
@@ -83,6 +79,16 @@ impl ContextStage {
         // cycle finds that, too.
         let _ = self.rings.ports.flush();
         Ok(lost)
+    }
+
+    /// The streams that the stage starts again with, and what the old ones knew that these don't. This alone decides
+    /// from which state: from none, since a panic may have left the old one half-changed, and no other is kept.
+    fn start_from(&mut self) -> Result<(Streams, Vec<StateLost>), String> {
+        let Some(rebuild) = &mut self.rebuild else {
+            return Err("its streams cannot be made anew".to_owned());
+        };
+        let fresh = rebuild().map_err(|error| error.to_string())?;
+        Ok((fresh, self.streams.state()))
     }
 
     /// How often the suspect has been tried, this time included.

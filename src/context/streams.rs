@@ -420,7 +420,8 @@ impl Streams {
     /// Lets a fault strike at a stream of this stage; false if it is none of these.
     #[cfg(feature = "faults")]
     pub fn arm(&mut self, fault: &Fault) -> bool {
-        let at = self.runtimes.iter().position(|runtime| runtime.name() == fault.stream);
+        let is_here = self.worker.as_ref().map(PoolWorker::index) == fault.worker;
+        let at = self.runtimes.iter().position(|runtime| is_here && runtime.name() == fault.stream);
         if let Some(at) = at {
             self.faults.arm(at, fault.clone());
         }

@@ -54,7 +54,8 @@ pub(super) fn build(builder: &Builder) -> Result<Engine, BuildError> {
         let logs = LogRing::attach(plan, &mut streams).into_iter().collect();
         let main = [("main".to_owned(), Some(0))];
         let board = board(builder, &supervision, &topology, &Seats::dedicated(), &[], &main);
-        let Connectors { delivery, sources, outcome } = Connectors::open(builder, &layouts)?;
+        let Connectors { delivery, sources, outcome, members } = Connectors::open(builder, &layouts)?;
+        board.add_sinks(members);
         let inline = Inline::new(Arc::clone(plan), streams, builder.live_clock(), delivery)
             .with_sources(sources, &outcome)
             .told(&builder.registry);
@@ -78,7 +79,8 @@ pub(super) fn build(builder: &Builder) -> Result<Engine, BuildError> {
         let names: Vec<_> = contexts.map(|(at, context)| (context.name.clone(), Some(at))).collect();
         let seats = Seats::dedicated();
         let board = board(builder, &supervision, &topology, &seats, &places, &names);
-        let connectors = Connectors::open(builder, &layouts)?;
+        let mut connectors = Connectors::open(builder, &layouts)?;
+        board.add_sinks(std::mem::take(&mut connectors.members));
         let outcome = connectors.outcome.clone();
         let mut assembly = Assembly::new(builder, &topology, &seats, streams, &[], connectors, None);
         let dead_letters = std::mem::take(&mut assembly.dead_letters);
@@ -97,7 +99,8 @@ pub(super) fn build(builder: &Builder) -> Result<Engine, BuildError> {
     let wakers: Vec<Option<Waker>> = workers.iter().map(Worker::waker).collect();
     let names: Vec<_> = workers.iter().map(|worker| (worker.name().to_owned(), worker.group())).collect();
     let board = board(builder, &supervision, &topology, &seats, &places, &names);
-    let connectors = Connectors::open(builder, &layouts)?;
+    let mut connectors = Connectors::open(builder, &layouts)?;
+    board.add_sinks(std::mem::take(&mut connectors.members));
     let outcome = connectors.outcome.clone();
     let care = supervision.care(builder, &topology, &board);
     let assembly = Assembly::new(builder, &topology, &seats, streams, &wakers, connectors, care);
@@ -122,7 +125,9 @@ pub(super) fn build(builder: &Builder) -> Result<Engine, BuildError> {
 fn arm(builder: &Builder, streams: &mut [Streams]) -> Result<(), BuildError> {
     for fault in &builder.faults {
         if !fault.stream.is_empty() && !streams.iter_mut().any(|streams| streams.arm(fault)) {
-            return Err(BuildError::Option(format!("fault: the program has no stream `{}`", fault.stream)));
+            let worker = fault.worker.map_or_else(String::new, |worker| format!(" with a worker {worker}"));
+            let stream = &fault.stream;
+            return Err(BuildError::Option(format!("fault: the program has no stream `{stream}`{worker}")));
         }
     }
     Ok(())
@@ -342,7 +347,7 @@ impl Assembly {
             dead_letters.push(made.dead_letters);
         }
         let regroup = Regroup::new(&builder.plan, order);
-        let Connectors { delivery, sources, outcome } = connectors;
+        let Connectors { delivery, sources, outcome, .. } = connectors;
         if let Some(first) = inputs_of_engine.first_mut() {
             first.bring(sources, &outcome);
         }

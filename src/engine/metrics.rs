@@ -15,7 +15,7 @@ use crate::context::StreamGauges;
 use crate::event::Row;
 use crate::flow::{LaneOptions, Load, LoadGauge, OutPort, RingEnd, RingGauge, ring_gauge};
 use crate::metrics::{Latencies, LatencyReader, shared_latencies};
-use crate::ring::Receiver;
+use crate::ring::{Receiver, Tally};
 use crate::sync::{Arc, AtomicU64, Mutex, MutexGuard, Ordering};
 use crate::vpl::plan::Plan;
 
@@ -79,6 +79,8 @@ pub struct RingMetrics {
     pub pending: u64,
     /// Rows that were taken from it, notices of progress included.
     pub taken: u64,
+    /// Rows that were dropped because it was full, as its policy says.
+    pub dropped: u64,
     /// From when a row was published to when it was taken, where latencies are sampled.
     pub hop: Option<LatencyMetrics>,
 }
@@ -149,7 +151,7 @@ pub(super) struct Registry {
     latency: Mutex<Option<LatencyReader>>,
     stages: Mutex<Vec<(StageStats, StreamGauges)>>,
     workers: Mutex<Vec<(String, LoadGauge)>>,
-    rings: Mutex<Vec<RingGauge>>,
+    rings: Mutex<Vec<(RingGauge, Tally)>>,
 }
 
 /// What the ends of the engine have counted. Each word has one writer.
@@ -278,7 +280,7 @@ impl Registry {
         options: LaneOptions,
     ) -> (OutPort<Row>, RingEnd<Row>) {
         let (sending, gauge, ring) = ring_gauge(port.name(), receiver.capacity(), self.latency_sample);
-        lock(&self.rings).push(ring);
+        lock(&self.rings).push((ring, receiver.tally()));
         (port.gauged(sending), RingEnd { receiver, options, gauge })
     }
 }
@@ -315,7 +317,7 @@ fn worker(name: &str, load: Load) -> WorkerMetrics {
     WorkerMetrics { worker: name.to_owned(), busy_share, asleep_share, load }
 }
 
-fn ring(gauge: &RingGauge) -> RingMetrics {
+fn ring((gauge, tally): &(RingGauge, Tally)) -> RingMetrics {
     RingMetrics {
         ring: gauge.name().to_owned(),
         capacity: gauge.capacity() as u64,
@@ -323,6 +325,7 @@ fn ring(gauge: &RingGauge) -> RingMetrics {
         high_water: gauge.most(),
         pending: gauge.pending(),
         taken: gauge.taken(),
+        dropped: tally.dropped(),
         hop: gauge.hops().map(LatencyMetrics::read),
     }
 }

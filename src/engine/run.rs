@@ -724,6 +724,7 @@ impl Engine {
         counted.log_lines_dropped = self.logs.iter().map(LogRing::dropped).sum();
         counted.sinks = self.connectors.sinks();
         self.count_stages(&stats, &mut counted);
+        counted.dead_letters_dropped += self.connectors.unwritten_dropped();
         self.ended = Some(counted);
         self.events.deliver();
         let outcome = match (joined, self.board.escalation()) {
@@ -812,6 +813,7 @@ impl Engine {
             }
             Mode::Over => {}
         }
+        stats.dead_letters_dropped += self.connectors.unwritten_dropped();
         stats
     }
 

@@ -100,6 +100,8 @@ pub struct ComponentHealth {
     pub cpu: Option<usize>,
     /// How often it was started again.
     pub restarts: u64,
+    /// How often it has failed: of a sink, calls that have failed.
+    pub failures: u64,
     /// What it failed with last.
     pub last_failure: Option<String>,
     /// Its breaker, if it has one.
@@ -227,6 +229,7 @@ struct Thread {
     member: Member,
     activity: AtomicU8,
     restarts: AtomicU64,
+    failures: AtomicU64,
     last_failure: Mutex<Option<String>>,
     lost: Mutex<Vec<StateLost>>,
     stall: Mutex<StallWatch>,
@@ -238,6 +241,7 @@ impl Thread {
             member,
             activity: AtomicU8::new(Activity::Running as u8),
             restarts: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
             last_failure: Mutex::new(None),
             lost: Mutex::new(Vec::new()),
             stall: Mutex::new(StallWatch::default()),
@@ -340,6 +344,11 @@ impl Board {
         sink
     }
 
+    /// Adds sinks that there are already.
+    pub fn add_sinks(&self, sinks: Vec<Arc<SinkMember>>) {
+        lock(&self.sinks).extend(sinks);
+    }
+
     /// The sinks, in the order in which they were added.
     pub fn sinks(&self) -> Vec<Arc<SinkMember>> {
         lock(&self.sinks).clone()
@@ -366,6 +375,8 @@ impl Board {
 
     pub(super) fn note_failure(&self, thread: usize, message: &str) {
         if let Some(thread) = self.thread(thread) {
+            // Relaxed: a number to look at.
+            thread.failures.fetch_add(1, Ordering::Relaxed);
             *lock(&thread.last_failure) = Some(message.to_owned());
         }
     }
@@ -465,6 +476,7 @@ impl Board {
                 activity: Activity::Running,
                 cpu: None,
                 restarts: 0,
+                failures: sink.failures(),
                 last_failure: lock(&sink.last_failure).clone(),
                 breaker: Some(breaker),
                 stall: None,
@@ -479,7 +491,7 @@ impl Board {
     fn thread_health(&self, number: usize, thread: &Thread) -> ComponentHealth {
         let (_, stall) = self.look(number, &mut lock(&thread.stall));
         let is_finished = lock(&self.watches).get(number).is_some_and(WorkerWatch::is_finished);
-        let Thread { member, activity, last_failure, .. } = thread;
+        let Thread { member, activity, failures, last_failure, .. } = thread;
         // Relaxed: a word to look at.
         let activity = match activity.load(Ordering::Relaxed) {
             _ if stall.is_some() => Activity::Stalled,
@@ -501,6 +513,8 @@ impl Board {
             activity,
             cpu: self.cpu(number),
             restarts: self.restarts(number),
+            // Relaxed: a number to look at.
+            failures: failures.load(Ordering::Relaxed),
             last_failure: lock(last_failure).clone(),
             breaker,
             stall,

@@ -11,6 +11,8 @@ mod breaker;
 mod declared;
 mod event;
 mod guard;
+#[cfg(feature = "vpl")]
+mod json;
 mod restart;
 mod stall;
 mod strategy;

@@ -1,22 +1,28 @@
 //! A plan for programs.
 //!
-//! One object: `threaded`, `order`, `contexts` (name, cores, implicit, idle, capacity, when_full; null where the
-//! program leaves the choice), `stages` (name, context, streams; worker: its number, in a pool), `rings` (from, to:
+//! One object: `threaded`, `order`, `contexts` (name, cores, implicit, idle, capacity, when_full, policies: what
+//! becomes of failures, defaults included; null where the program leaves the choice), `strategy` (where anything is
+//! restarted), `stages` (name, context, streams; worker: its number, in a pool), `rings` (from, to:
 //! names of stages, `input` and `output`; names: what goes over it) and `streams` in the order in which they run
 //! (name, rank, context, from, operators as verb and text, results as type and fields with null for all fields, feeds,
 //! order_dependence with null where the order of rings does not matter). Where the program reads or writes files:
-//! `source_files` (paths) and `sinks` (sink, streams).
+//! `source_files` (paths) and `sinks` (sink, streams). Where any are declared: `sink_policies` (of `output`: what
+//! becomes of results that cannot be written).
+
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 use varpin::context::From;
 use varpin::vpl::plan_print::PlanPrinter;
 
-use super::{View, results};
+use super::policies::PoliciesJson;
+use super::{View, policies, results};
 
 #[derive(Serialize)]
 struct PlanJson<'a> {
     threaded: bool,
     order: Option<&'a str>,
+    strategy: Option<&'a str>,
     contexts: Vec<ContextJson<'a>>,
     stages: Vec<StageJson<'a>>,
     rings: Vec<RingJson<'a>>,
@@ -25,6 +31,8 @@ struct PlanJson<'a> {
     source_files: Vec<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     sinks: Vec<SinkJson<'a>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    sink_policies: BTreeMap<&'a str, PoliciesJson>,
 }
 
 #[derive(Serialize)]
@@ -41,6 +49,7 @@ struct ContextJson<'a> {
     idle: Option<&'a str>,
     capacity: Option<usize>,
     when_full: Option<&'a str>,
+    policies: Option<PoliciesJson>,
 }
 
 #[derive(Serialize)]
@@ -91,10 +100,12 @@ pub(super) fn print(view: &View<'_>) -> String {
         idle: context.settings.idle.as_deref().or(plan.engine.idle.as_deref()),
         capacity: context.settings.capacity.or(plan.engine.capacity),
         when_full: context.settings.when_full.as_deref(),
+        policies: policies::of_context(plan, context).as_ref().map(PoliciesJson::of_context),
     });
     let all = PlanJson {
         threaded: plan.threaded,
         order: plan.engine.order.as_deref(),
+        strategy: policies::strategy(plan),
         contexts: contexts.collect(),
         stages: if plan.threaded { stages(view) } else { Vec::new() },
         rings: if plan.threaded { rings(view) } else { Vec::new() },
@@ -107,6 +118,10 @@ pub(super) fn print(view: &View<'_>) -> String {
                 sink: sink.place(),
                 streams: sink.streams.iter().map(|&stream| plan.streams[stream].name.as_str()).collect(),
             })
+            .collect(),
+        sink_policies: view
+            .guarded_sinks()
+            .filter_map(|(name, settings)| Some((name, PoliciesJson::of_sink(&policies::of_sink(settings)?))))
             .collect(),
     };
     // Names, numbers and lists always have a form in JSON.

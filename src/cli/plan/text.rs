@@ -6,7 +6,7 @@ use varpin::context::From;
 use varpin::vpl::plan::ContextPlan;
 use varpin::vpl::plan_print::{Described, PlanPrinter};
 
-use super::{View, results};
+use super::{View, policies, results};
 
 pub(super) fn print(view: &View<'_>) -> String {
     let mut out = String::new();
@@ -19,6 +19,7 @@ pub(super) fn print(view: &View<'_>) -> String {
         );
     }
     files(&mut out, view);
+    sinks(&mut out, view);
     streams(&mut out, view);
     out
 }
@@ -33,6 +34,18 @@ fn files(out: &mut String, view: &View<'_>) {
     }
     if view.plan.console_source.is_some() {
         out.push_str("\nthe events come from standard input\n");
+    }
+}
+
+/// What becomes of what sinks cannot take.
+fn sinks(out: &mut String, view: &View<'_>) {
+    for (name, settings) in view.guarded_sinks() {
+        let policies = policies::of_sink(settings);
+        for (nth, line) in policies.iter().flat_map(policies::sink_lines).enumerate() {
+            // Writing into a string cannot fail.
+            let _ = if nth == 0 { write!(out, "\n{name}\n") } else { Ok(()) };
+            let _ = writeln!(out, "  {line}");
+        }
     }
 }
 
@@ -56,6 +69,19 @@ fn threads(out: &mut String, view: &View<'_>) {
         }
         out.push('\n');
         pools(out, view, index, width);
+        let policies = policies::of_context(view.plan, context);
+        for line in policies.iter().flat_map(policies::lines) {
+            let _ = writeln!(out, "  {:width$}    {line}", "");
+        }
+    }
+    let along = match policies::strategy(view.plan) {
+        Some("rest_for_one") => "one that fails is restarted with those behind it (rest_for_one)",
+        Some("one_for_all") => "one that fails is restarted with all others (one_for_all)",
+        Some(_) => "one that fails is restarted alone (one_for_one)",
+        None => "",
+    };
+    if !along.is_empty() {
+        let _ = writeln!(out, "  {along}");
     }
     let _ =
         writeln!(out, "  rows of several rings are merged by {order} order, unless --order says otherwise");

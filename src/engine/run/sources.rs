@@ -1,6 +1,6 @@
 //! An engine and the files that its program reads (`.from`).
 
-use crate::connect::BadLine;
+use crate::connect::{BadLine, UnwrittenRow};
 
 use super::super::ends::Refused;
 use super::super::error::EngineError;
@@ -78,5 +78,12 @@ impl Engine {
     /// They are kept up to a bound.
     pub fn take_bad_lines(&mut self) -> Vec<BadLine> {
         self.connectors.take_bad_lines()
+    }
+
+    /// Takes the rows that sinks (`.to`) could not take and that were given up, where the program says so in
+    /// `config output { .. }`. They are kept up to a bound, unless somebody has promised to take them
+    /// ([`Builder::keep_dead_letters`](crate::engine::Builder::keep_dead_letters)).
+    pub fn take_unwritten_rows(&mut self) -> Vec<UnwrittenRow> {
+        self.connectors.take_unwritten()
     }
 }
