@@ -417,6 +417,16 @@ impl Clone for Row {
         // SAFETY: `clone_into` initialises it.
         unsafe { copy.assume_init() }
     }
+
+    /// Makes this row a copy of `source` where it lies.
+    #[inline]
+    fn clone_from(&mut self, source: &Self) {
+        self.clear();
+        // SAFETY: a row is a valid `MaybeUninit` of one, and nothing but `clone_into` writes to it, which leaves a
+        // whole row behind. What was here before needs no drop, because it has no slots any more.
+        let place = unsafe { &mut *ptr::from_mut(self).cast::<MaybeUninit<Self>>() };
+        source.clone_into(place);
+    }
 }
 
 impl Drop for Row {
@@ -429,13 +439,23 @@ impl Drop for Row {
 }
 
 impl Row {
+    /// Lets go of its values: it has no slots any more.
+    #[inline]
+    pub fn clear(&mut self) {
+        if self.flags & SHARED != 0 {
+            self.drop_shared();
+        }
+        self.flags = 0;
+        self.len = 0;
+    }
+
     /// Out of line: what most rows never need should not lie in every loop that drops one.
     #[cold]
     #[inline(never)]
     fn drop_shared(&mut self) {
         for slot in 0..self.used() {
-            // SAFETY: the first `used` slots are initialised, and only `drop` calls this, so nobody reads them
-            // afterwards.
+            // SAFETY: the first `used` slots are initialised, and nobody reads them afterwards: `drop` and `clear`,
+            // which are all that call this, leave no row or none with slots.
             unsafe { self.slots[slot].assume_init_drop() };
         }
     }

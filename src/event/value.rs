@@ -55,6 +55,17 @@ impl Value {
         }
     }
 
+    /// Lets go of it. The same as dropping it, only that nothing is called where nothing is shared.
+    #[inline]
+    pub fn discard(self) {
+        if self.is_shared() {
+            drop(self);
+        } else {
+            // It owns nothing, so nothing is lost.
+            std::mem::forget(self);
+        }
+    }
+
     /// Whether there is no value.
     #[inline]
     pub fn is_missing(&self) -> bool {

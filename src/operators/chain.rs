@@ -240,7 +240,7 @@ fn run(mut ops: &mut [RowOp], row: &Row, env: &mut Env, next: &mut impl Next) ->
             }
             RowOp::PartitionBy(by) => {
                 env.at(At::PartitionBy);
-                env.key = by.key(row, env).map_err(|fault| fault.at("partition_by"))?;
+                by.set(row, env).map_err(|fault| fault.at("partition_by"))?;
                 true
             }
             RowOp::Distinct(distinct) => {

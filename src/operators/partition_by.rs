@@ -17,6 +17,19 @@ impl PartitionBy {
         Ok(Self { key: compiler.expr(key)? })
     }
 
+    /// Makes the key of `row` the current one.
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // on the way of every event to its key
+    pub(super) fn set(&self, row: &Row, env: &mut Env) -> Result<(), Fault> {
+        let key = match self.key.borrow(row) {
+            Some(Value::Missing) => Value::Null,
+            Some(value) => value.clone(),
+            None => self.key(row, env)?,
+        };
+        std::mem::replace(&mut env.key, key).discard();
+        Ok(())
+    }
+
     /// The key of `row`.
     #[inline]
     pub(super) fn key(&self, row: &Row, env: &mut Env) -> Result<Value, Fault> {
