@@ -5,18 +5,18 @@
 //! that an equality with a bound side leads to. Hashes only lead there: `==` decides, so null, NaN and no value
 //! behave as they do everywhere.
 //!
-//! A heap by time says what is forgotten next. In the outer joins an event that met nobody comes out then, with nulls.
-
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+//! A bucket is a list through the events themselves, oldest first, so an event that comes or goes costs no memory of
+//! its own. A queue by time says what is forgotten next. In the outer joins an event that met nobody comes out then,
+//! with nulls.
 
 use hashbrown::HashTable;
 
 use crate::event::order::{eq, key_hash};
-use crate::event::{Map, Row, Text, Value};
+use crate::event::{INLINE_FIELDS, Map, Row, Text, Value};
 use crate::vpl::plan::{InputPlan, JoinPlan, JoinedSlot, RestFrom, SideField};
 use crate::vpl::syntax::JoinKind;
 
+use super::due::Due;
 use super::emit::{Cause, Emit, Mark};
 use super::env::Env;
 use super::error::{CompileError, Failure, Fault};
@@ -24,6 +24,9 @@ use super::expr::{Compiler, Expr};
 use super::filter::Filter;
 use super::limits::Limits;
 use super::stream::Through;
+
+/// No entry.
+const NONE: u32 = u32::MAX;
 
 #[derive(Debug)]
 pub(super) struct Join {
@@ -37,13 +40,25 @@ pub(super) struct Join {
     max_rows: usize,
     /// All remembered events of all sides; free places are listed in `free`.
     entries: Vec<Entry>,
-    free: Vec<usize>,
+    free: Vec<u32>,
+    /// For each entry its places in the lists of its side: one list for each equality, then the one of all events.
+    links: Vec<Link>,
+    /// How many links an entry has.
+    lists: usize,
+    /// Whether a match may need events to which no equality leads.
+    needs_all: bool,
+    /// Whether there are two sides, and every equality is between them.
+    of_two: bool,
     /// Time, side, arrival and entry of every remembered event.
-    by_time: BinaryHeap<Reverse<(i64, usize, u64, usize)>>,
+    by_time: Due<(i64, usize, u64, u32)>,
     arrivals: u64,
     late: u64,
+    /// Where the event under way stands: side and entry.
+    here: Vec<(usize, u32)>,
+    /// Entries bound to the sides in the match under way.
+    bound: Vec<Option<u32>>,
     /// Complete matches of the event under way: one entry for each side.
-    matches: Vec<usize>,
+    matches: Vec<u32>,
 }
 
 #[derive(Debug)]
@@ -54,8 +69,8 @@ struct Side {
     by: Vec<Expr>,
     /// For each of `by` the buckets of its remembered events.
     buckets: Vec<HashTable<Bucket>>,
-    /// Its remembered events by arrival, where there is no equality to lead to them.
-    all: VecDeque<usize>,
+    /// All its remembered events.
+    all: List,
     /// Whether one that meets nobody comes out in the end.
     outer: bool,
 }
@@ -63,16 +78,35 @@ struct Side {
 #[derive(Debug)]
 struct Bucket {
     hash: u64,
-    /// By arrival.
-    entries: VecDeque<usize>,
+    list: List,
+}
+
+/// Entries by arrival.
+#[derive(Clone, Copy, Debug)]
+struct List {
+    first: u32,
+    last: u32,
+}
+
+/// An entry's place in a list.
+#[derive(Debug, Default)]
+struct Link {
+    before: u32,
+    behind: u32,
+    /// What the entry is compared by, and its hash, where the list is a bucket.
+    hash: u64,
+    value: Value,
 }
 
 #[derive(Debug)]
 struct Entry {
     row: Row,
     arrival: u64,
-    values: Vec<Value>,
     matched: bool,
+}
+
+impl List {
+    const EMPTY: Self = Self { first: NONE, last: NONE };
 }
 
 impl Join {
@@ -103,16 +137,25 @@ impl Join {
             };
             equalities.push([end(a)?, end(b)?]);
         }
+        let lists = 1 + sides.iter().map(|side| side.by.len()).max().unwrap_or(0);
         Ok(Self {
+            lists,
+            of_two: sides.len() == 2
+                && !equalities.is_empty()
+                && equalities.iter().all(|[(a, _), (b, _)]| a != b),
+            needs_all: !is_connected(sides.len(), &equalities),
+            here: Vec::new(),
+            bound: vec![None; sides.len()],
             sides,
             equalities,
             slots: plan.slots.clone(),
             window_ns: plan.window_ns,
             mark,
-            max_rows: limits.max_window_rows,
+            max_rows: limits.max_window_rows.min(NONE as usize),
             entries: Vec::new(),
             free: Vec::new(),
-            by_time: BinaryHeap::new(),
+            links: Vec::new(),
+            by_time: Due::new(),
             arrivals: 0,
             late: 0,
             matches: Vec::new(),
@@ -136,8 +179,8 @@ impl Join {
 
     /// The least watermark that makes it forget something.
     pub(super) fn due_ns(&self) -> i64 {
-        let first = self.by_time.peek();
-        first.map_or(i64::MAX, |Reverse((time, ..))| time.saturating_add(self.window_ns).saturating_add(1))
+        let first = self.by_time.first();
+        first.map_or(i64::MAX, |(time, ..)| time.saturating_add(self.window_ns).saturating_add(1))
     }
 
     /// Takes an event at the side `input`, and at the sides behind it that have the same name (a self join).
@@ -153,58 +196,86 @@ impl Join {
         let late = watermark_ns > row.time_ns().saturating_add(self.window_ns);
         let arrival = self.arrivals;
         self.arrivals += 1;
-        // Where the event now stands: side and entry.
-        let mut here: Vec<(usize, usize)> = Vec::with_capacity(self.sides.len());
+        let mut here = std::mem::take(&mut self.here);
+        here.clear();
+        let mut result = Ok(());
         for side in input..self.sides.len() {
-            if self.sides[side].name != name || !self.sides[side].accepts(row, env)? {
+            if self.sides[side].name != name {
                 continue;
             }
-            if late {
-                self.late += 1;
-                return Ok(());
+            match self.sides[side].accepts(row, env) {
+                Ok(false) => continue,
+                Ok(true) if late => {
+                    self.late += 1;
+                    here.clear();
+                    break;
+                }
+                Ok(true) => {
+                    result = self.remember(side, arrival, row, env).map(|entry| here.push((side, entry)));
+                }
+                Err(failure) => result = Err(failure),
             }
-            here.push((side, self.remember(side, arrival, row, env)?));
+            if result.is_err() {
+                here.clear();
+                break;
+            }
         }
-        self.find_matches(&here);
-        self.send_matches(row, env, through)
+        if !here.is_empty() {
+            self.find_matches(&here);
+            result = self.send_matches(row, env, through);
+        }
+        self.here = here;
+        result
     }
 
-    fn remember(&mut self, side: usize, arrival: u64, row: &Row, env: &mut Env) -> Result<usize, Failure> {
+    fn remember(&mut self, side: usize, arrival: u64, row: &Row, env: &mut Env) -> Result<u32, Failure> {
         if self.by_time.len() >= self.max_rows {
             return Err(Fault::WindowRows(self.max_rows).at("join"));
         }
-        let mut values = Vec::with_capacity(self.sides[side].by.len());
-        for by in &self.sides[side].by {
-            values.push(by.eval(row, env).map_err(|fault| fault.at("on"))?);
+        let number = self.free.last().copied().unwrap_or(self.entries.len() as u32);
+        let first_link = number as usize * self.lists;
+        if self.links.len() < first_link + self.lists {
+            self.links.resize_with(first_link + self.lists, Link::default);
         }
-        let entry = Entry { row: row.clone(), arrival, values, matched: false };
-        let number = if let Some(free) = self.free.pop() {
-            self.entries[free] = entry;
-            free
+        for (by, link) in self.sides[side].by.iter().zip(&mut self.links[first_link..]) {
+            link.value = by.eval(row, env).map_err(|fault| fault.at("on"))?;
+        }
+        // Nothing fails from here on.
+        if self.free.pop().is_some() {
+            let entry = &mut self.entries[number as usize];
+            entry.row.clone_from(row);
+            (entry.arrival, entry.matched) = (arrival, false);
         } else {
-            self.entries.push(entry);
-            self.entries.len() - 1
-        };
-        let side_state = &mut self.sides[side];
-        for (value, buckets) in self.entries[number].values.iter().zip(&mut side_state.buckets) {
-            let hash = key_hash(value);
-            if let Some(bucket) = buckets.find_mut(hash, |bucket| bucket.hash == hash) {
-                bucket.entries.push_back(number);
-            } else {
-                let entries = VecDeque::from([number]);
-                buckets.insert_unique(hash, Bucket { hash, entries }, |bucket| bucket.hash);
-            }
+            self.entries.push(Entry { row: row.clone(), arrival, matched: false });
         }
-        side_state.all.push_back(number);
-        self.by_time.push(Reverse((row.time_ns(), side, arrival, number)));
+        let of_side = &mut self.sides[side];
+        for (place, buckets) in of_side.buckets.iter_mut().enumerate() {
+            let link = &mut self.links[first_link + place];
+            link.hash = key_hash(&link.value);
+            let hash = link.hash;
+            let bucket = buckets
+                .entry(hash, |bucket| bucket.hash == hash, |bucket| bucket.hash)
+                .or_insert(Bucket { hash, list: List::EMPTY })
+                .into_mut();
+            append(&mut bucket.list, number, &mut self.links, self.lists, place);
+        }
+        if self.needs_all {
+            append(&mut of_side.all, number, &mut self.links, self.lists, self.lists - 1);
+        }
+        self.by_time.push((row.time_ns(), side, arrival, number));
         Ok(number)
     }
 
     /// Finds all matches that the event which stands at `here` is part of, in order of the sources, then of arrival.
-    fn find_matches(&mut self, here: &[(usize, usize)]) {
+    fn find_matches(&mut self, here: &[(usize, u32)]) {
         let mut matches = std::mem::take(&mut self.matches);
         matches.clear();
-        let mut bound = vec![None; self.sides.len()];
+        if let ([(side, number)], true) = (here, self.of_two) {
+            self.find_pairs(*side, *number, &mut matches);
+            self.matches = matches;
+            return;
+        }
+        let mut bound = std::mem::take(&mut self.bound);
         // Each match once: by the first side at which it has the event.
         for (place, (side, number)) in here.iter().enumerate() {
             bound[*side] = Some(*number);
@@ -212,38 +283,66 @@ impl Join {
             bound[*side] = None;
         }
         if here.len() > 1 || self.sides.len() > 2 {
-            let mut sorted: Vec<&[usize]> = matches.chunks_exact(self.sides.len()).collect();
+            let mut sorted: Vec<&[u32]> = matches.chunks_exact(self.sides.len()).collect();
             // In a self join the event comes as each of its sides in turn, and meets itself as the last of them.
-            let comes_as = |found: &[usize]| here.iter().rposition(|(side, number)| found[*side] == *number);
+            let comes_as = |found: &[u32]| here.iter().rposition(|(side, number)| found[*side] == *number);
             sorted.sort_by_cached_key(|found| {
-                let arrivals = found.iter().map(|number| self.entries[*number].arrival);
+                let arrivals = found.iter().map(|number| self.entries[*number as usize].arrival);
                 (comes_as(found), arrivals.collect::<Vec<u64>>())
             });
             matches = sorted.concat();
         }
-        self.matches = matches;
+        (self.matches, self.bound) = (matches, bound);
+    }
+
+    /// The same for two sides, which nearly all joins have: pairs with the events in one bucket of the other side.
+    fn find_pairs(&self, side: usize, number: u32, matches: &mut Vec<u32>) {
+        let ends = |equality: &[(usize, usize); 2]| {
+            let [a, b] = *equality;
+            if a.0 == side { (a.1, b.1) } else { (b.1, a.1) }
+        };
+        let Some((mine, others)) = self.equalities.first().map(ends) else { return };
+        let hash = self.link(number, mine).hash;
+        let buckets = &self.sides[1 - side].buckets[others];
+        let Some(bucket) = buckets.find(hash, |bucket| bucket.hash == hash) else { return };
+        let time_ns = self.entries[number as usize].row.time_ns();
+        let mut next = bucket.list.first;
+        while next != NONE {
+            let other = next;
+            next = self.link(other, others).behind;
+            let apart_ns = time_ns.abs_diff(self.entries[other as usize].row.time_ns());
+            let fits = apart_ns <= self.window_ns.unsigned_abs()
+                && self.equalities.iter().map(ends).all(|(mine, others)| {
+                    eq(&self.link(number, mine).value, &self.link(other, others).value) == Some(true)
+                });
+            if fits {
+                matches.extend(if side == 0 { [number, other] } else { [other, number] });
+            }
+        }
     }
 
     /// Binds the sides that are left in every way that fits what is bound already.
-    fn bind(&self, bound: &mut [Option<usize>], not_again: &[(usize, usize)], matches: &mut Vec<usize>) {
+    fn bind(&self, bound: &mut [Option<u32>], not_again: &[(usize, u32)], matches: &mut Vec<u32>) {
         let unbound = || (0..self.sides.len()).filter(|side| bound[*side].is_none());
         // A side to which an equality leads has few candidates.
-        let next = unbound().find(|side| self.leads_to(*side, bound).is_some()).or_else(|| unbound().next());
-        let Some(side) = next else {
+        let led = unbound().find_map(|side| self.leads_to(side, bound).map(|link| (side, Some(link))));
+        let Some((side, led)) = led.or_else(|| unbound().next().map(|side| (side, None))) else {
             matches.extend(bound.iter().flatten());
             return;
         };
-        let candidates = match self.leads_to(side, bound) {
-            None => &self.sides[side].all,
-            Some((place, value)) => {
-                let hash = key_hash(value);
-                match self.sides[side].buckets[place].find(hash, |bucket| bucket.hash == hash) {
-                    Some(bucket) => &bucket.entries,
+        let (list, place) = match led {
+            None => (self.sides[side].all, self.lists - 1),
+            Some((place, Link { hash, .. })) => {
+                match self.sides[side].buckets[place].find(*hash, |bucket| bucket.hash == *hash) {
+                    Some(bucket) => (bucket.list, place),
                     None => return,
                 }
             }
         };
-        for &number in candidates {
+        let mut next = list.first;
+        while next != NONE {
+            let number = next;
+            next = self.link(number, place).behind;
             let seen = not_again.iter().any(|(_, other)| *other == number);
             if !seen && self.fits(side, number, bound) {
                 bound[side] = Some(number);
@@ -253,29 +352,30 @@ impl Join {
         }
     }
 
+    fn link(&self, entry: u32, place: usize) -> &Link {
+        &self.links[entry as usize * self.lists + place]
+    }
+
     /// An equality between `side` and a side that is bound: the place of its values on `side`, and the value there is
     /// to find.
-    fn leads_to(&self, side: usize, bound: &[Option<usize>]) -> Option<(usize, &Value)> {
+    fn leads_to(&self, side: usize, bound: &[Option<u32>]) -> Option<(usize, &Link)> {
         let ends = self.equalities.iter().flat_map(|[a, b]| [(*a, *b), (*b, *a)]);
         let mut ends = ends.filter(|(mine, _)| mine.0 == side);
         ends.find_map(|((_, place), (other, other_place))| {
-            bound[other].map(|number| (place, &self.entries[number].values[other_place]))
+            bound[other].map(|number| (place, self.link(number, other_place)))
         })
     }
 
     /// Whether the event `number` of `side` joins with all that are bound.
-    fn fits(&self, side: usize, number: usize, bound: &[Option<usize>]) -> bool {
-        let entry = &self.entries[number];
-        let time_ns = entry.row.time_ns();
-        let near = |other: &usize| {
-            time_ns.abs_diff(self.entries[*other].row.time_ns()) <= self.window_ns.unsigned_abs()
-        };
+    fn fits(&self, side: usize, number: u32, bound: &[Option<u32>]) -> bool {
+        let time_ns = |entry: u32| self.entries[entry as usize].row.time_ns();
+        let near = |other: &u32| time_ns(number).abs_diff(time_ns(*other)) <= self.window_ns.unsigned_abs();
         if !bound.iter().flatten().all(near) {
             return false;
         }
         let value = |at: (usize, usize)| {
             let entry = if at.0 == side { Some(number) } else { bound[at.0] };
-            entry.map(|entry| &self.entries[entry].values[at.1])
+            entry.map(|entry| &self.link(entry, at.1).value)
         };
         self.equalities.iter().all(|[a, b]| {
             if a.0 != side && b.0 != side {
@@ -299,7 +399,7 @@ impl Join {
             let found = &self.matches[at..at + self.sides.len()];
             let joined = self.joined(row.time_ns(), Cause::of(row), |side| Some(found[side]));
             for number in found {
-                self.entries[*number].matched = true;
+                self.entries[*number as usize].matched = true;
             }
             result = result.and(through.run(&joined, env));
         }
@@ -315,42 +415,68 @@ impl Join {
         through: &mut Through<'_, E>,
     ) -> Result<(), Failure> {
         let mut result = Ok(());
-        while let Some(&Reverse((time_ns, side, _, number))) = self.by_time.peek() {
+        while let Some(&(time_ns, side, _, number)) = self.by_time.first() {
             let end_ns = time_ns.saturating_add(self.window_ns);
             // At the end of the input nothing stays, also where times are so great that the addition saturates.
             if watermark_ns <= end_ns && watermark_ns != i64::MAX {
                 break;
             }
             self.by_time.pop();
-            self.sides[side].forget(number, &self.entries[number].values);
-            if self.sides[side].outer && !self.entries[number].matched {
+            self.forget(side, number);
+            if self.sides[side].outer && !self.entries[number as usize].matched {
                 let alone = self.joined(end_ns, cause, |of| (of == side).then_some(number));
                 result = result.and(through.run(&alone, env));
             }
-            // Its values may be shared; the row is replaced by an empty one, so that nothing lives on in a free place.
-            self.entries[number].row = Row::new(0, 0, 0);
-            self.entries[number].values.clear();
+            // Its values may be shared, and must not live on in a free place.
+            self.entries[number as usize].row.clear();
             self.free.push(number);
         }
         result
     }
 
+    /// Takes an event out of the lists of its side.
+    fn forget(&mut self, side: usize, number: u32) {
+        let side = &mut self.sides[side];
+        if self.needs_all {
+            remove(&mut side.all, number, &mut self.links, self.lists, self.lists - 1);
+        }
+        for (place, buckets) in side.buckets.iter_mut().enumerate() {
+            let link = &mut self.links[number as usize * self.lists + place];
+            link.value = Value::Missing;
+            let hash = link.hash;
+            if let Ok(mut found) = buckets.find_entry(hash, |bucket| bucket.hash == hash) {
+                remove(&mut found.get_mut().list, number, &mut self.links, self.lists, place);
+                if found.get().list.first == NONE {
+                    found.remove();
+                }
+            }
+        }
+    }
+
     /// A joined row: of the event that `entry` names for each side, where the side is not absent.
-    fn joined(&self, time_ns: i64, cause: Cause, entry: impl Fn(usize) -> Option<usize>) -> Row {
-        let values = |side: usize| entry(side).map(|number| self.entries[number].row.values());
-        let mut row = Row::new(self.mark.type_id, time_ns, self.slots.len());
+    fn joined(&self, time_ns: i64, cause: Cause, entry: impl Fn(usize) -> Option<u32>) -> Row {
+        let values = |side: usize| entry(side).map(|number| self.entries[number as usize].row.values());
+        // A wide row has its slots at once, a narrow one gets them one by one.
+        let wide = self.slots.len() > INLINE_FIELDS;
+        let mut row = Row::new(self.mark.type_id, time_ns, if wide { self.slots.len() } else { 0 });
         row.set_rank(self.mark.rank);
         cause.put(&mut row);
         for (to, from) in self.slots.iter().enumerate() {
-            let value = match from {
-                JoinedSlot::Of(side, slot) => match values(*side) {
-                    Some(values) => values.get(usize::from(*slot)).cloned().unwrap_or_default(),
-                    None => Value::Null,
-                },
-                JoinedSlot::First(choices) => first_of(choices, values),
-                JoinedSlot::All(sides) => all_of(sides, values),
+            let mut put = |value: &Value| {
+                if wide {
+                    row.set(to, value.clone());
+                } else {
+                    row.push(value);
+                }
             };
-            row.set(to, value);
+            match from {
+                JoinedSlot::Of(side, slot) => match values(*side) {
+                    Some(values) => put(values.get(usize::from(*slot)).unwrap_or(&Value::Missing)),
+                    None => put(&Value::Null),
+                },
+                JoinedSlot::First(choices) => put(&first_of(choices, values)),
+                JoinedSlot::All(sides) => put(&all_of(sides, values)),
+            }
         }
         row
     }
@@ -406,7 +532,7 @@ impl Side {
             filter: plan.filter.as_ref().map(|filter| Filter::compile(filter, compiler)).transpose()?,
             by: Vec::new(),
             buckets: Vec::new(),
-            all: VecDeque::new(),
+            all: List::EMPTY,
             outer,
         })
     }
@@ -417,23 +543,44 @@ impl Side {
             Some(filter) => filter.keeps(row, env).map_err(|fault| fault.at("where")),
         }
     }
+}
 
-    /// Takes an event out of its buckets. It is among the oldest, so it stands near the front of each.
-    fn forget(&mut self, number: usize, values: &[Value]) {
-        let drop_from = |entries: &mut VecDeque<usize>| {
-            if let Some(place) = entries.iter().position(|entry| *entry == number) {
-                entries.remove(place);
-            }
-        };
-        drop_from(&mut self.all);
-        for (value, buckets) in values.iter().zip(&mut self.buckets) {
-            let hash = key_hash(value);
-            if let Ok(mut found) = buckets.find_entry(hash, |bucket| bucket.hash == hash) {
-                drop_from(&mut found.get_mut().entries);
-                if found.get().entries.is_empty() {
-                    found.remove();
-                }
-            }
+/// Whether equalities lead from each side to every other one.
+fn is_connected(sides: usize, equalities: &[[(usize, usize); 2]]) -> bool {
+    let mut reached: Vec<bool> = (0..sides).map(|side| side == 0).collect();
+    // Each round reaches one more, or there is nothing more to reach.
+    for _ in 0..sides {
+        for [(a, _), (b, _)] in equalities {
+            let either = reached[*a] || reached[*b];
+            (reached[*a], reached[*b]) = (either, either);
         }
+    }
+    reached.into_iter().all(|reached| reached)
+}
+
+/// Puts an entry at the end of a list: of the list at `place` among the `lists` of each entry.
+fn append(list: &mut List, entry: u32, links: &mut [Link], lists: usize, place: usize) {
+    let before = std::mem::replace(&mut list.last, entry);
+    let link = &mut links[entry as usize * lists + place];
+    (link.before, link.behind) = (before, NONE);
+    if before == NONE {
+        list.first = entry;
+    } else {
+        links[before as usize * lists + place].behind = entry;
+    }
+}
+
+/// Takes an entry out of a list.
+fn remove(list: &mut List, entry: u32, links: &mut [Link], lists: usize, place: usize) {
+    let Link { before, behind, .. } = links[entry as usize * lists + place];
+    if before == NONE {
+        list.first = behind;
+    } else {
+        links[before as usize * lists + place].behind = behind;
+    }
+    if behind == NONE {
+        list.last = before;
+    } else {
+        links[behind as usize * lists + place].before = before;
     }
 }

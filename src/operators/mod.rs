@@ -10,6 +10,7 @@ mod batch;
 mod behind;
 mod chain;
 mod distinct;
+mod due;
 mod emit;
 mod env;
 mod error;

@@ -99,7 +99,7 @@ pub struct StreamRuntime {
 #[derive(Debug)]
 enum Source {
     Inputs(Vec<Input>),
-    Join(Join),
+    Join(Box<Join>),
     Sequence(Box<Sequence>),
 }
 
@@ -152,7 +152,7 @@ impl StreamRuntime {
         let keyed = part == Part::Back && whole.pool.as_ref().is_some_and(|pool| pool.keyed);
         let place = Place { plan, stream: stream_plan, limits, mark, keyed };
         let source = match &stream_plan.source {
-            SourcePlan::Join(join) => Source::Join(Join::compile(join, mark, limits, &compiler)?),
+            SourcePlan::Join(join) => Source::Join(Box::new(Join::compile(join, mark, limits, &compiler)?)),
             SourcePlan::Sequence(sequence) => {
                 Source::Sequence(Box::new(Sequence::compile(sequence, mark, limits, &compiler)?))
             }
