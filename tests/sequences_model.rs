@@ -18,6 +18,42 @@ enum Guard {
     None,
     Above(i64),
     AboveFirst,
+    /// `where k == s0.k`
+    KeyOfFirst,
+    /// `where k == s1.k and v > ..`, of the step before.
+    KeyOfLast(i64),
+}
+
+impl Guard {
+    /// The condition at the step with index `at`.
+    fn text(self, at: usize, steps: &[Step]) -> String {
+        // What it reads of the step with this index.
+        let member = |step: usize, which: &str, field: &str| {
+            let which = if steps[step].all { format!(".{which}") } else { String::new() };
+            format!("s{step}{which}.{field}")
+        };
+        match self {
+            Self::None => String::new(),
+            Self::Above(least) => format!(" where v > {least}"),
+            Self::AboveFirst => format!(" where v > {}", member(0, "first", "v")),
+            Self::KeyOfFirst => format!(" where {} == k", member(0, "first", "k")),
+            Self::KeyOfLast(least) => {
+                format!(" where v > {least} and k == {}", member(at - 1, "last", "k"))
+            }
+        }
+    }
+
+    fn passes(self, at: usize, captured: &Captured, event: Event) -> bool {
+        match self {
+            Self::None => true,
+            Self::Above(least) => event.v > least,
+            Self::AboveFirst => event.v > captured[0][0].v,
+            Self::KeyOfFirst => event.k == captured[0][0].k,
+            Self::KeyOfLast(least) => {
+                event.v > least && captured[at - 1].last().is_some_and(|last| last.k == event.k)
+            }
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -25,8 +61,8 @@ struct Step {
     name: usize,
     guard: Guard,
     all: bool,
-    /// `.not(name where v > 2)` behind it.
-    not: Option<usize>,
+    /// `.not(name where ..)` behind it.
+    not: Option<(usize, Guard)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -52,15 +88,10 @@ impl Pattern {
         for (at, step) in self.steps.iter().enumerate() {
             let arrow = if at == 0 { "" } else { " -> " };
             let all = if step.all { "all " } else { "" };
-            let guard = match step.guard {
-                Guard::None => String::new(),
-                Guard::Above(least) => format!(" where v > {least}"),
-                Guard::AboveFirst if self.steps[0].all => " where v > s0.first.v".into(),
-                Guard::AboveFirst => " where v > s0.v".into(),
-            };
+            let guard = step.guard.text(at, &self.steps);
             write!(text, "{arrow}{all}{}{guard} as s{at}", NAMES[step.name]).unwrap();
-            if let Some(not) = step.not {
-                write!(text, " .not({} where v > 2)", NAMES[not]).unwrap();
+            if let Some((not, guard)) = step.not {
+                write!(text, " .not({}{})", NAMES[not], guard.text(at + 1, &self.steps)).unwrap();
             }
         }
         write!(text, ".within({}s).{}().{}()", self.within, self.selection, self.emission).unwrap();
@@ -112,13 +143,8 @@ impl Model<'_> {
     }
 
     fn passes(&self, step: usize, captured: &Captured, event: Event) -> bool {
-        let step = &self.pattern.steps[step];
-        step.name == event.name
-            && match step.guard {
-                Guard::None => true,
-                Guard::Above(least) => event.v > least,
-                Guard::AboveFirst => event.v > captured[0][0].v,
-            }
+        let guard = self.pattern.steps[step].guard;
+        self.pattern.steps[step].name == event.name && guard.passes(step, captured, event)
     }
 
     fn give(&mut self, captured: &Captured, seconds: i64) {
@@ -198,7 +224,10 @@ impl Model<'_> {
                     continue;
                 }
             }
-            if pattern.steps[at].not == Some(event.name) && event.v > 2 {
+            if let Some((not, guard)) = pattern.steps[at].not
+                && not == event.name
+                && guard.passes(at + 1, &run.captured, event)
+            {
                 continue;
             }
             let more = pattern.steps[at].all && !run.closed && self.passes(at, &run.captured, event);
@@ -232,7 +261,10 @@ fn model(pattern: &Pattern, events: &[Event]) -> Vec<String> {
     let mut model = Model { pattern, runs: Vec::new(), out: Vec::new() };
     // Only events of types that the pattern names reach the stream; others do not move its time.
     let named = |event: &&Event| {
-        pattern.steps.iter().any(|step| step.name == event.name || step.not == Some(event.name))
+        pattern
+            .steps
+            .iter()
+            .any(|step| step.name == event.name || step.not.is_some_and(|(not, _)| not == event.name))
     };
     events.iter().filter(named).for_each(|event| model.event(*event));
     model.expire(i64::MAX);
@@ -263,7 +295,9 @@ fn engine(pattern: &Pattern, events: &[Event]) -> Vec<String> {
     };
     for event in events {
         let Ok(event_type) = engine.event_type(NAMES[event.name]) else { continue };
-        let fields = [("v", Value::Int(event.v)), ("k", Value::Int(event.k))];
+        // Numbers are equal by value, whatever their type.
+        let k = if event.v % 2 == 0 { Value::Int(event.k) } else { Value::Float(event.k as f64) };
+        let fields = [("v", Value::Int(event.v)), ("k", k)];
         let event = event_type.event_with(event.seconds * SECOND, fields).unwrap();
         engine.feed(event, &mut show).unwrap();
     }
@@ -277,15 +311,23 @@ fn pattern() -> impl Strategy<Value = Pattern> {
         3 => Just(Guard::None),
         1 => (0..3_i64).prop_map(Guard::Above),
         1 => Just(Guard::AboveFirst),
+        3 => Just(Guard::KeyOfFirst),
+        2 => (0..2_i64).prop_map(Guard::KeyOfLast),
     ];
-    let not = prop_oneof![3 => Just(None), 1 => (0..3_usize).prop_map(Some)];
+    let forbidden = prop_oneof![
+        2 => Just(Guard::Above(2)),
+        2 => Just(Guard::KeyOfFirst),
+        1 => (0..2_i64).prop_map(Guard::KeyOfLast),
+    ];
+    let not = prop_oneof![3 => Just(None), 1 => (0..3_usize, forbidden).prop_map(Some)];
     let step = (0..3_usize, guard, not).prop_map(|(name, guard, not)| Step { name, guard, all: false, not });
     let selection = prop_oneof![2 => Just("stnm"), 1 => Just("strict"), 1 => Just("stam")];
     let emission = prop_oneof![Just("each"), Just("longest"), Just("subsets")];
     let steps = (prop::collection::vec(step, 1..4), 0..5_usize);
     (steps, 1..8_i64, any::<bool>(), selection, emission).prop_map(
         |((mut steps, all), within, keyed, selection, emission)| {
-            if steps[0].guard == Guard::AboveFirst {
+            // The first step has nothing to look back at.
+            if !matches!(steps[0].guard, Guard::None | Guard::Above(_)) {
                 steps[0].guard = Guard::None;
             }
             if let Some(step) = steps.get_mut(all) {
@@ -300,7 +342,7 @@ fn pattern() -> impl Strategy<Value = Pattern> {
 }
 
 fn events() -> impl Strategy<Value = Vec<Event>> {
-    let event = (0..3_usize, 0..5_i64, 0..2_i64, 0..3_i64);
+    let event = (0..3_usize, 0..5_i64, 0..3_i64, 0..3_i64);
     prop::collection::vec(event, 0..14).prop_map(|events| {
         let mut seconds = 0;
         let timed = events.into_iter().map(|(name, v, k, later)| {

@@ -468,16 +468,20 @@ impl StreamRuntime {
         out: &mut impl Emit,
     ) -> Result<(), Failure> {
         let mut result = Ok(());
-        // What a join or a sequence lets go of was there before the watermark moved, so it enters the window
-        // before that.
-        match self.split(out) {
-            (Source::Join(join), mut through) if join.due_ns() <= watermark_ns => {
-                result = join.advance(watermark_ns, cause, env, &mut through);
-            }
-            (Source::Sequence(sequence), mut through) if sequence.due_ns() <= watermark_ns => {
-                result = sequence.advance(watermark_ns, cause, env, &mut through);
-            }
-            _ => {}
+        let source_due_ns = match &self.source {
+            Source::Inputs(_) => i64::MAX,
+            Source::Join(join) => join.due_ns(),
+            Source::Sequence(sequence) => sequence.due_ns(),
+        };
+        if source_due_ns <= watermark_ns {
+            // What a join or a sequence lets go of was there before the watermark moved, so it enters the window
+            // before that.
+            let (source, mut through) = self.split(out);
+            result = match source {
+                Source::Inputs(_) => Ok(()),
+                Source::Join(join) => join.advance(watermark_ns, cause, env, &mut through),
+                Source::Sequence(sequence) => sequence.advance(watermark_ns, cause, env, &mut through),
+            };
         }
         self.watermark_ns = watermark_ns;
         if self.part == Part::Front {

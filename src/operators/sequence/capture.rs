@@ -9,7 +9,7 @@ use crate::vpl::syntax::Trend;
 use super::super::env::Env;
 use super::super::error::{CompileError, Fault};
 use super::super::expr::{Compiler, Expr};
-use super::pool::{Captured, Pool};
+use super::pool::{Captured, NONE, Pool};
 
 /// Something to read.
 #[derive(Debug)]
@@ -49,19 +49,35 @@ impl Capture {
         }
     }
 
-    /// Its value. `lists` has the events of the steps that [`Capture::lists`] names.
-    pub(super) fn value(
+    /// Calls `then` with its value. `lists` has the events of the steps that [`Capture::lists`] names.
+    #[inline]
+    pub(super) fn with<R>(
+        &mut self,
+        captured: &[Captured],
+        lists: &[Vec<u32>],
+        pool: &Pool,
+        env: &mut Env,
+        then: impl FnOnce(&Value) -> R,
+    ) -> Result<R, Fault> {
+        let (event, slot) = match self {
+            Self::First(step, slot) => (captured[*step].first, *slot),
+            Self::Last(step, slot) => (captured[*step].last, *slot),
+            _ => return self.value(captured, lists, pool, env).map(|value| then(&value)),
+        };
+        // Nobody has captured anything: there is no value.
+        let values = if event == NONE { &[] } else { pool.row(event).values() };
+        Ok(then(values.get(slot).unwrap_or(&Value::Missing)))
+    }
+
+    fn value(
         &mut self,
         captured: &[Captured],
         lists: &[Vec<u32>],
         pool: &Pool,
         env: &mut Env,
     ) -> Result<Value, Fault> {
-        let field = |event: u32, slot: usize| pool.row(event).values().get(slot).cloned().unwrap_or_default();
         let has = |step: usize| captured[step].count > 0;
         Ok(match self {
-            Self::First(step, slot) if has(*step) => field(captured[*step].first, *slot),
-            Self::Last(step, slot) if has(*step) => field(captured[*step].last, *slot),
             Self::FirstTime(step) if has(*step) => {
                 Value::Timestamp(pool.row(captured[*step].first).time_ns())
             }
@@ -120,7 +136,7 @@ impl Guard {
                 if let Some(step) = capture.lists() {
                     pool.list(&captured[step], &mut lists[step]);
                 }
-                let value = capture.value(captured, lists, pool, env)?;
+                let value = capture.with(captured, lists, pool, env, Value::clone)?;
                 env.captured.push(value);
             }
         }

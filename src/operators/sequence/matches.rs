@@ -1,6 +1,6 @@
 //! From a completed run to its results: one with all that was captured, one per prefix, or one per subset.
 
-use crate::event::{Row, Value};
+use crate::event::{INLINE_FIELDS, Row, Value};
 use crate::vpl::plan::{Emission, SequencePlan};
 
 use super::super::emit::{Cause, Emit, Mark};
@@ -225,12 +225,21 @@ impl Matches {
 
     /// The result with what is picked.
     fn give<E: Emit>(&mut self, way: &mut Way<'_, '_, E>) -> Result<(), Failure> {
-        let mut row = Row::new(self.mark.type_id, way.time_ns, self.slots.len());
+        // A wide row has its slots at once, a narrow one gets them one by one.
+        let wide = self.slots.len() > INLINE_FIELDS;
+        let mut row = Row::new(self.mark.type_id, way.time_ns, if wide { self.slots.len() } else { 0 });
         row.set_rank(self.mark.rank);
         way.cause.put(&mut row);
         for (slot, capture) in self.slots.iter_mut().enumerate() {
-            let value = capture.value(&self.picked, &self.lists, way.pool, way.env);
-            row.set(slot, value.map_err(|fault| fault.at("sequence"))?);
+            let put = |value: &Value| {
+                if wide {
+                    row.set(slot, value.clone());
+                } else {
+                    row.push(value);
+                }
+            };
+            let value = capture.with(&self.picked, &self.lists, way.pool, way.env, put);
+            value.map_err(|fault| fault.at("sequence"))?;
         }
         let result = way.through.run(&row, way.env);
         way.env.key.clone_from(&way.key);

@@ -1,8 +1,8 @@
 //! Sequences: `A as a -> all B as b -> C as c`. An event that satisfies the first step starts a *run*; a run
 //! waits at one step until an event satisfies it, and is complete behind the last.
 //!
-//! Runs are kept by key, in order of their first events, and so are offered each event. A run is in one of
-//! four states:
+//! Runs are kept by key, in order of their first events, and so are offered each event; where conditions allow it, only
+//! those that it can concern (`waiting.rs`). A run is in one of four states:
 //!
 //! - *waiting* at the step behind the last one that has captured something; where that one is `all`, it may also take
 //!   more of it;
@@ -18,14 +18,13 @@ mod capture;
 mod choices;
 mod matches;
 mod pool;
-
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+mod waiting;
 
 use crate::event::{Row, Value};
 use crate::vpl::plan::{Emission, NotPlan, Selection, SequencePlan, StepPlan};
 use crate::vpl::syntax::Trend;
 
+use super::due::Due;
 use super::emit::{Cause, Emit, Mark};
 use super::env::Env;
 use super::error::{CompileError, Failure, Fault};
@@ -36,6 +35,7 @@ use super::stream::Through;
 use capture::{Guard, goes_on};
 use matches::Matches;
 use pool::{Captured, NONE, Pool};
+use waiting::Waiting;
 
 /// What a sequence has counted beside what every stream counts.
 #[derive(Clone, Copy, Debug, Default)]
@@ -61,10 +61,12 @@ pub(super) struct Sequence {
     /// Whether a `.not` stands behind the last step.
     held_back: bool,
     table: Keys<Runs>,
+    /// Where runs are found by what they wait for; else they stand in `table`.
+    waiting: Option<Waiting>,
     pool: Pool,
-    /// For each event that has started a run: the last time of its runs, its arrival, and the entry of its
-    /// key.
-    ends: BinaryHeap<Reverse<(i64, u64, usize)>>,
+    /// For each event that has started a run: the last time of its runs, its arrival, the entry of its key, and the
+    /// run.
+    ends: Due<(i64, u64, usize, u32)>,
     arrivals: u64,
     matches: Matches,
     stats: SequenceStats,
@@ -74,6 +76,8 @@ pub(super) struct Sequence {
     nothing: Vec<Captured>,
     /// Room for the events of each step.
     lists: Vec<Vec<u32>>,
+    /// Runs that the event at hand is offered to.
+    offered: Vec<u32>,
     /// Runs of the key at hand that stay.
     kept: Vec<u32>,
     /// Runs that end now.
@@ -82,10 +86,13 @@ pub(super) struct Sequence {
     in_key: usize,
 }
 
-/// The runs of a key, in order of their first events.
+/// The runs of a key.
 #[derive(Debug, Default)]
 struct Runs {
+    /// In order of their first events; empty where they are found by what they wait for.
     runs: Vec<u32>,
+    /// How many there are.
+    open: usize,
 }
 
 #[derive(Debug)]
@@ -141,8 +148,9 @@ impl Sequence {
             held_back,
             table: Keys::new(!keys.is_empty(), limits.max_partitions),
             keys,
+            waiting: Waiting::of(plan),
             pool: Pool::new(steps.len()),
-            ends: BinaryHeap::new(),
+            ends: Due::new(),
             arrivals: 0,
             matches: Matches::compile(plan, mark, limits, compiler)?,
             stats: SequenceStats::default(),
@@ -150,6 +158,7 @@ impl Sequence {
             max_run_events: limits.max_run_events,
             nothing: vec![Captured::NOTHING; steps.len()],
             lists: vec![Vec::new(); steps.len()],
+            offered: Vec::new(),
             kept: Vec::new(),
             ended: Vec::new(),
             in_key: 0,
@@ -192,7 +201,7 @@ impl Sequence {
 
     /// The least watermark that ends something.
     pub(super) fn due_ns(&self) -> i64 {
-        self.ends.peek().map_or(i64::MAX, |Reverse((end_ns, ..))| end_ns.saturating_add(1))
+        self.ends.first().map_or(i64::MAX, |(end_ns, ..)| end_ns.saturating_add(1))
     }
 
     /// Takes an event: first the runs of its key, in order, then as the first of a new one.
@@ -205,31 +214,61 @@ impl Sequence {
         through: &mut Through<'_, E>,
     ) -> Result<(), Failure> {
         if let Some(key) = self.keys.get(input) {
-            env.key = match key.eval(row, env).map_err(|fault| fault.at("partition_by"))? {
-                Value::Missing => Value::Null,
-                key => key,
+            let key = match key.borrow(row) {
+                Some(value) => value.clone(),
+                None => key.eval(row, env).map_err(|fault| fault.at("partition_by"))?,
             };
+            env.key = if key.is_missing() { Value::Null } else { key };
         }
         let mut event = Event { row, input, held: NONE };
+        let number = self.table.find(&env.key);
         let mut result = Ok(());
-        if let Some(number) = self.table.find(&env.key)
-            && !self.table.state(number).runs.is_empty()
+        if let Some(number) = number
+            && self.table.state(number).open > 0
         {
-            let mut runs = std::mem::take(&mut self.table.entry(number).state.runs);
-            self.in_key = runs.len();
-            for run in runs.drain(..) {
-                result = result.and(self.offer(run, &mut event, env, through));
-            }
-            if self.kept.is_empty() {
-                self.table.note_idle();
-            }
-            self.table.entry(number).state.runs = std::mem::replace(&mut self.kept, runs);
+            result = self.offer_to_key(number, &mut event, env, through);
         }
         if self.steps[0].input == input {
-            result = result.and(self.start(&mut event, watermark_ns, env, through));
+            result = result.and(self.start(number, &mut event, watermark_ns, env, through));
         }
         if event.held != NONE {
             self.pool.release(event.held);
+        }
+        result
+    }
+
+    /// Offers an event to the open runs of a key, in order.
+    fn offer_to_key<E: Emit>(
+        &mut self,
+        number: usize,
+        event: &mut Event<'_>,
+        env: &mut Env,
+        through: &mut Through<'_, E>,
+    ) -> Result<(), Failure> {
+        let mut runs = std::mem::take(&mut self.offered);
+        match &mut self.waiting {
+            None => std::mem::swap(&mut runs, &mut self.table.entry(number).state.runs),
+            Some(waiting) => waiting.gather(number, event.input, event.row, &self.pool, &mut runs),
+        }
+        let mut result = Ok(());
+        self.in_key = self.table.state(number).open;
+        for run in runs.drain(..) {
+            result = result.and(self.offer(run, event, env, through));
+        }
+        let state = &mut self.table.entry(number).state;
+        match &mut self.waiting {
+            None => {
+                state.runs = std::mem::replace(&mut self.kept, runs);
+                self.in_key = state.runs.len();
+            }
+            Some(waiting) => {
+                waiting.put_back(number, &mut self.kept, &mut self.pool);
+                self.offered = runs;
+            }
+        }
+        state.open = self.in_key;
+        if self.in_key == 0 {
+            self.table.note_idle();
         }
         result
     }
@@ -317,7 +356,7 @@ impl Sequence {
         let mut result = Ok(());
         if self.pool.run(run).at + 1 == self.steps.len() {
             if self.held_back {
-                self.pool.run(run).closed = true;
+                self.pool.run_mut(run).closed = true;
                 self.kept.push(run);
                 return Ok(());
             }
@@ -329,9 +368,10 @@ impl Sequence {
         result
     }
 
-    /// Starts a run, if the event satisfies the first step.
+    /// Starts a run, if the event satisfies the first step. `number` is the entry of its key, if that has one.
     fn start<E: Emit>(
         &mut self,
+        number: Option<usize>,
         event: &mut Event<'_>,
         watermark_ns: i64,
         env: &mut Env,
@@ -345,9 +385,13 @@ impl Sequence {
             self.stats.late += 1;
             return Ok(());
         }
-        let number = self.table.find_or_insert(&env.key, |state| state.runs.is_empty());
-        let number = number.map_err(|fault| fault.at("partition_by"))?;
-        if self.table.state(number).runs.len() >= self.max_runs {
+        let number = if let Some(number) = number {
+            number
+        } else {
+            let number = self.table.find_or_insert(&env.key, |state| state.open == 0);
+            number.map_err(|fault| fault.at("partition_by"))?
+        };
+        if self.table.state(number).open >= self.max_runs {
             self.stats.runs_dropped += 1;
             return Ok(());
         }
@@ -355,24 +399,35 @@ impl Sequence {
         self.arrivals += 1;
         let run = self.pool.start(arrival, end_ns);
         let result = self.capture(run, 0, event, env, through);
+        let state = &mut self.table.entry(number).state;
         if self.kept.is_empty() {
-            if self.table.state(number).runs.is_empty() {
+            if state.open == 0 {
                 self.table.note_idle();
             }
         } else {
-            self.table.entry(number).state.runs.append(&mut self.kept);
+            state.open += 1;
+            match &mut self.waiting {
+                None => state.runs.append(&mut self.kept),
+                Some(waiting) => {
+                    self.kept.clear();
+                    waiting.insert(number, run, &mut self.pool);
+                }
+            }
             if self.ends.len() > 2 * self.pool.runs() + 1024 {
                 self.sweep_ends();
             }
-            self.ends.push(Reverse((end_ns, arrival, number)));
+            self.ends.push((end_ns, arrival, number, run));
         }
         result
     }
 
     /// Forgets the ends of runs that have ended already.
     fn sweep_ends(&mut self) {
-        let (table, pool) = (&self.table, &mut self.pool);
-        self.ends.retain(|&Reverse((_, arrival, number))| {
+        let (table, pool, found_by_waiting) = (&self.table, &self.pool, self.waiting.is_some());
+        self.ends.retain(|&(_, arrival, number, run)| {
+            if found_by_waiting {
+                return pool.is_open(run, arrival);
+            }
             let runs = &table.state(number).runs;
             let first = runs.partition_point(|&run| pool.run(run).arrival < arrival);
             runs.get(first).is_some_and(|&run| pool.run(run).arrival == arrival)
@@ -464,18 +519,27 @@ impl Sequence {
         through: &mut Through<'_, E>,
     ) -> Result<(), Failure> {
         let mut result = Ok(());
-        while let Some(&Reverse((end_ns, arrival, number))) = self.ends.peek() {
+        while let Some(&(end_ns, arrival, number, run)) = self.ends.first() {
             if watermark_ns <= end_ns && watermark_ns != i64::MAX {
                 break;
             }
             self.ends.pop();
             let mut ended = std::mem::take(&mut self.ended);
-            let runs = &mut self.table.entry(number).state.runs;
-            let pool = &mut self.pool;
-            let from = runs.partition_point(|&run| pool.run(run).arrival < arrival);
-            let to = runs.partition_point(|&run| pool.run(run).arrival <= arrival);
-            ended.extend(runs.drain(from..to));
-            if from < to && runs.is_empty() {
+            let (state, pool) = (&mut self.table.entry(number).state, &self.pool);
+            match &mut self.waiting {
+                None => {
+                    let from = state.runs.partition_point(|&run| pool.run(run).arrival < arrival);
+                    let to = state.runs.partition_point(|&run| pool.run(run).arrival <= arrival);
+                    ended.extend(state.runs.drain(from..to));
+                }
+                Some(waiting) if pool.is_open(run, arrival) => {
+                    waiting.remove(run, pool);
+                    ended.push(run);
+                }
+                Some(_) => {}
+            }
+            state.open -= ended.len();
+            if !ended.is_empty() && state.open == 0 {
                 self.table.note_idle();
             }
             for run in ended.drain(..) {

@@ -9,6 +9,8 @@ use crate::event::Row;
 
 /// No place.
 pub(super) const NONE: u32 = u32::MAX;
+/// The arrival of a run that has ended.
+const NOBODY: u64 = u64::MAX;
 
 /// What a run has captured for one step.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +50,8 @@ pub(super) struct Run {
     pub(super) events: usize,
     /// Whether it takes nothing any more, and waits for its end only.
     pub(super) closed: bool,
+    /// Where it stands among those that wait, if runs are found by what they wait for.
+    pub(super) bucket: u32,
 }
 
 #[derive(Debug)]
@@ -102,12 +106,13 @@ impl Pool {
 
     /// Holds a copy of `row` until it is released.
     pub(super) fn hold(&mut self, row: &Row) -> u32 {
-        let held = Held { row: row.clone(), references: 1 };
         if let Some(free) = self.free_events.pop() {
-            self.events[free as usize] = held;
+            let held = &mut self.events[free as usize];
+            held.row.clone_from(row);
+            held.references = 1;
             return free;
         }
-        self.events.push(held);
+        self.events.push(Held { row: row.clone(), references: 1 });
         (self.events.len() - 1) as u32
     }
 
@@ -115,8 +120,8 @@ impl Pool {
         let held = &mut self.events[event as usize];
         held.references -= 1;
         if held.references == 0 {
-            // An empty row, so that no shared value lives on in a free place.
-            held.row = Row::new(0, 0, 0);
+            // So that no shared value lives on in a free place.
+            held.row.clear();
             self.free_events.push(event);
         }
     }
@@ -127,7 +132,7 @@ impl Pool {
 
     /// A run that has captured nothing.
     pub(super) fn start(&mut self, arrival: u64, end_ns: i64) -> u32 {
-        self.place(Run { at: 0, arrival, end_ns, events: 0, closed: false })
+        self.place(Run { at: 0, arrival, end_ns, events: 0, closed: false, bucket: NONE })
     }
 
     fn place(&mut self, run: Run) -> u32 {
@@ -140,8 +145,17 @@ impl Pool {
         (self.runs.len() - 1) as u32
     }
 
-    pub(super) fn run(&mut self, run: u32) -> &mut Run {
+    pub(super) fn run(&self, run: u32) -> &Run {
+        &self.runs[run as usize]
+    }
+
+    pub(super) fn run_mut(&mut self, run: u32) -> &mut Run {
         &mut self.runs[run as usize]
+    }
+
+    /// Whether `run` is still the one that was started by that event.
+    pub(super) fn is_open(&self, run: u32, arrival: u64) -> bool {
+        self.runs[run as usize].arrival == arrival
     }
 
     /// What a run has captured, step by step.
@@ -204,6 +218,7 @@ impl Pool {
                 link = before;
             }
         }
+        self.runs[run as usize].arrival = NOBODY;
         self.free_runs.push(run);
     }
 
