@@ -45,6 +45,8 @@ pub struct Env {
     /// Locals of all calls under way, one call's behind another's; the current one's start at `frame`.
     pub(super) locals: Vec<Value>,
     pub(super) frame: usize,
+    /// What the statement `return` that was just reached gives.
+    pub(super) returned: Value,
     /// Arguments of the built-in functions under way.
     pub(super) arguments: Vec<Value>,
     /// Results of the accumulators of the aggregate under way.
@@ -107,6 +109,7 @@ impl Env {
             globals: Vec::new(),
             locals: Vec::new(),
             frame: 0,
+            returned: Value::Missing,
             arguments: Vec::new(),
             finished: Vec::new(),
             captured: Vec::new(),

@@ -70,11 +70,13 @@ pub(super) struct Emission {
 }
 
 /// How a statement ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Flow {
     Next,
     Break,
     Continue,
-    Return(Value),
+    /// With the value in the environment's `returned`.
+    Return,
 }
 
 impl Functions {
@@ -88,14 +90,16 @@ impl Functions {
         // Arguments still see the caller's frame; what they call comes and goes above what is pushed here.
         let base = env.locals.len();
         for argument in arguments {
-            let value = argument.eval(row, self, env);
+            let value = argument.eval_argument(row, self, env);
             env.locals.push(value);
         }
         env.locals.truncate(base + function.params);
-        env.locals.resize(base + function.locals, Value::Missing);
+        while env.locals.len() < base + function.locals {
+            env.locals.push(Value::Missing);
+        }
         let frame = std::mem::replace(&mut env.frame, base);
         let result = match self.run(&function.body, row, env) {
-            Flow::Return(value) => value,
+            Flow::Return => std::mem::take(&mut env.returned),
             Flow::Next | Flow::Break | Flow::Continue => Value::Missing,
         };
         env.frame = frame;
@@ -113,24 +117,40 @@ impl Functions {
         env: &mut Env,
     ) -> Value {
         match self.run(statements, row, env) {
-            Flow::Return(value) => value,
+            Flow::Return => std::mem::take(&mut env.returned),
             Flow::Next | Flow::Break | Flow::Continue => result.eval(row, self, env),
         }
     }
 
     fn run(&self, statements: &[Statement], row: &Row, env: &mut Env) -> Flow {
         for statement in statements {
-            if !env.step() {
-                return Flow::Return(Value::Missing);
-            }
-            match self.run_one(statement, row, env) {
-                Flow::Next => {}
-                other => return other,
+            let flow = self.run_next(statement, row, env);
+            if flow != Flow::Next {
+                return flow;
             }
         }
         Flow::Next
     }
 
+    /// Takes a step and runs a statement: the commonest without a call.
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // a call would take as long as the assignment
+    fn run_next(&self, statement: &Statement, row: &Row, env: &mut Env) -> Flow {
+        if !env.step() {
+            env.returned = Value::Missing;
+            return Flow::Return;
+        }
+        match statement {
+            Statement::SetLocal(local, node) => {
+                let value = node.eval(row, self, env);
+                env.set_local(*local, value);
+                Flow::Next
+            }
+            _ => self.run_one(statement, row, env),
+        }
+    }
+
+    #[inline(never)]
     fn run_one(&self, statement: &Statement, row: &Row, env: &mut Env) -> Flow {
         match statement {
             Statement::SetLocal(local, node) => {
@@ -159,7 +179,7 @@ impl Functions {
                     match self.run(body, row, env) {
                         Flow::Next | Flow::Continue => {}
                         Flow::Break => break,
-                        Flow::Return(value) => return Flow::Return(value),
+                        Flow::Return => return Flow::Return,
                     }
                 }
                 Flow::Next
@@ -167,7 +187,8 @@ impl Functions {
             Statement::Break => Flow::Break,
             Statement::Continue => Flow::Continue,
             Statement::Return(node) => {
-                Flow::Return(node.as_ref().map_or(Value::Missing, |node| node.eval(row, self, env)))
+                env.returned = node.as_ref().map_or(Value::Missing, |node| node.eval(row, self, env));
+                Flow::Return
             }
             Statement::Emit(emission) => {
                 self.emit(emission, row, env);
@@ -185,39 +206,50 @@ impl Functions {
     }
 
     fn run_for(&self, local: usize, items: &Items, body: &[Statement], row: &Row, env: &mut Env) -> Flow {
-        let turn = |item: Value, env: &mut Env| {
-            if !env.step() {
-                return Flow::Break;
-            }
-            env.set_local(local, item);
-            self.run(body, row, env)
-        };
-        let run_all = |items: &mut dyn Iterator<Item = Value>, env: &mut Env| {
-            for item in items {
-                match turn(item, env) {
-                    Flow::Next | Flow::Continue => {}
-                    Flow::Break => break,
-                    Flow::Return(value) => return Flow::Return(value),
-                }
-            }
-            Flow::Next
-        };
         match items {
             Items::Range(from, to, inclusive) => {
                 let from = from.eval(row, self, env);
                 let to = to.eval(row, self, env);
                 match collections::ends(&from, &to, *inclusive) {
-                    Some((from, end)) => run_all(&mut (from..end).map(Value::Int), env),
+                    Some((from, end)) => self.turns(local, (from..end).map(Value::Int), body, row, env),
                     None => Flow::Next,
                 }
             }
             Items::Array(node) => match node.eval(row, self, env) {
-                Value::Array(items) => run_all(&mut items.iter().cloned(), env),
+                Value::Array(items) => self.turns(local, items.iter().cloned(), body, row, env),
                 _ => Flow::Next,
             },
         }
     }
 
+    /// The turns of a `for`.
+    fn turns(
+        &self,
+        local: usize,
+        items: impl Iterator<Item = Value>,
+        body: &[Statement],
+        row: &Row,
+        env: &mut Env,
+    ) -> Flow {
+        'turns: for item in items {
+            if !env.step() {
+                break;
+            }
+            env.set_local(local, item);
+            for statement in body {
+                match self.run_next(statement, row, env) {
+                    Flow::Next => {}
+                    Flow::Continue => continue 'turns,
+                    Flow::Break => break 'turns,
+                    Flow::Return => return Flow::Return,
+                }
+            }
+        }
+        Flow::Next
+    }
+
+    // Out of line, because a row is large, and aligned.
+    #[inline(never)]
     fn emit(&self, emission: &Emission, row: &Row, env: &mut Env) {
         let mut emitted = Row::new(emission.type_id, emission.time.of(row, env), emission.slots);
         emitted.set_seq(row.seq());
@@ -237,7 +269,14 @@ impl Env {
     pub(super) fn set_local(&mut self, local: usize, value: Value) {
         let place = self.frame + local;
         if let Some(place) = self.locals.get_mut(place) {
-            *place = value;
+            // A number over a number of its kind, which is what counters and sums are, is only overwritten.
+            if let (Value::Float(old), Value::Float(new)) = (&mut *place, &value) {
+                *old = *new;
+            } else if let (Value::Int(old), Value::Int(new)) = (&mut *place, &value) {
+                *old = *new;
+            } else {
+                std::mem::replace(place, value).discard();
+            }
         }
     }
 

@@ -15,6 +15,7 @@ use super::super::env::Env;
 use super::super::error::CompileError;
 use super::calls::{Emission, Function, Functions, Items, NO_FUNCTIONS, Statement};
 use super::node::{Arithmetic, Leaf, Node};
+use super::numeric::numeric;
 use super::survey::{MAX_DEPTH, Survey};
 use super::truth::Comparison;
 use super::{Expr, Needs};
@@ -261,7 +262,15 @@ impl<'a> Compiler<'a> {
                 Node::Block(self.statements(statements)?, Box::new(self.node(result)?))
             }
         };
-        Ok(specialised(folded(node)))
+        Ok(numeric(specialised(folded(node))))
+    }
+
+    /// An operand of arithmetic: if it is arithmetic itself, it becomes part of the closures of the whole.
+    fn operand(&self, expr: &plan::Expr) -> Result<Node, CompileError> {
+        match expr {
+            plan::Expr::Binary(operator, a, b) => Ok(specialised(folded(self.binary(*operator, a, b)?))),
+            _ => self.node(expr),
+        }
     }
 
     fn nodes(&self, exprs: &[plan::Expr]) -> Result<Box<[Node]>, CompileError> {
@@ -290,11 +299,22 @@ impl<'a> Compiler<'a> {
             let tests = tests.into();
             return Ok(if operator == BinaryOp::And { Node::And(tests) } else { Node::Or(tests) });
         }
+        let arithmetic =
+            |operator| Ok(Node::Arithmetic(operator, Box::new([self.operand(a)?, self.operand(b)?])));
+        match operator {
+            BinaryOp::Add => return arithmetic(Arithmetic::Add),
+            BinaryOp::Sub => return arithmetic(Arithmetic::Sub),
+            BinaryOp::Mul => return arithmetic(Arithmetic::Mul),
+            BinaryOp::Div => return arithmetic(Arithmetic::Div),
+            _ => {}
+        }
         let sides = self.pair(a, b)?;
         let compare = |comparison, sides| Ok(Node::Compare(comparison, sides));
         let arithmetic = |operator, sides| Ok(Node::Arithmetic(operator, sides));
         match operator {
-            BinaryOp::Or | BinaryOp::And => unreachable!("done above"),
+            BinaryOp::Or | BinaryOp::And | BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul | BinaryOp::Div => {
+                unreachable!("done above")
+            }
             BinaryOp::Xor => Ok(Node::Xor(sides)),
             BinaryOp::Eq => compare(Comparison::Eq, sides),
             BinaryOp::Ne => compare(Comparison::Ne, sides),
@@ -306,10 +326,6 @@ impl<'a> Compiler<'a> {
             BinaryOp::NotIn => Ok(Node::Not(Box::new(Node::In(sides)))),
             BinaryOp::Is => Err(self.error("`is` has no meaning in varpin; use `==`")),
             BinaryOp::Coalesce => Ok(Node::OrElse(sides, true)),
-            BinaryOp::Add => arithmetic(Arithmetic::Add, sides),
-            BinaryOp::Sub => arithmetic(Arithmetic::Sub, sides),
-            BinaryOp::Mul => arithmetic(Arithmetic::Mul, sides),
-            BinaryOp::Div => arithmetic(Arithmetic::Div, sides),
             BinaryOp::Rem => arithmetic(Arithmetic::Rem, sides),
             BinaryOp::Pow => arithmetic(Arithmetic::Pow, sides),
             BinaryOp::BitAnd => arithmetic(Arithmetic::BitAnd, sides),
@@ -368,24 +384,65 @@ fn specialised(node: Node) -> Node {
         Node::Compare(comparison, sides) => match *sides {
             [Node::Field(slot), Node::Const(value)] => compare_field(slot, comparison, value),
             [Node::Const(value), Node::Field(slot)] => compare_field(slot, comparison.mirrored(), value),
-            [Node::Field(a), Node::Field(b)] => {
-                Node::CompareLeaves(comparison, Leaf::Field(a), Leaf::Field(b))
-            }
-            sides => Node::Compare(comparison, Box::new(sides)),
+            [a, b] => match (Leaf::of(a), Leaf::of(b)) {
+                (Ok(a), Ok(b)) => Node::CompareLeaves(comparison, a, b),
+                (Err(a), Ok(b)) => Node::CompareLeaf(comparison, Box::new((a, b))),
+                (Ok(a), Err(b)) if a.stays_over(&b) => {
+                    Node::CompareLeaf(comparison.mirrored(), Box::new((b, a)))
+                }
+                (a, b) => Node::Compare(comparison, Box::new([Leaf::or_node(a), Leaf::or_node(b)])),
+            },
         },
-        Node::Arithmetic(operator, sides) => match *sides {
-            [Node::Field(a), Node::Field(b)] => {
-                Node::ArithmeticLeaves(operator, Leaf::Field(a), Leaf::Field(b))
+        Node::Arithmetic(operator, sides) => {
+            let [a, b] = *sides;
+            match (Leaf::of(a), Leaf::of(b)) {
+                (Ok(a), Ok(b)) => Node::ArithmeticLeaves(operator, a, b),
+                (Err(a), Ok(b)) => Node::ArithmeticLeaf(operator, Box::new((a, b))),
+                (Ok(a), Err(b)) if a.stays_over(&b) => Node::LeafArithmetic(operator, Box::new((a, b))),
+                (a, b) => Node::Arithmetic(operator, Box::new([Leaf::or_node(a), Leaf::or_node(b)])),
             }
-            [Node::Field(a), Node::Const(b)] => {
-                Node::ArithmeticLeaves(operator, Leaf::Field(a), Leaf::Const(b))
-            }
-            [Node::Const(a), Node::Field(b)] => {
-                Node::ArithmeticLeaves(operator, Leaf::Const(a), Leaf::Field(b))
-            }
-            sides => Node::Arithmetic(operator, Box::new(sides)),
-        },
+        }
         other => other,
+    }
+}
+
+impl Leaf {
+    /// The leaf that a node is; else the node.
+    fn of(node: Node) -> Result<Self, Node> {
+        match node {
+            Node::Field(slot) => Ok(Self::Field(slot)),
+            Node::Const(value) => Ok(Self::Const(value)),
+            Node::Local(local) => Ok(Self::Local(local)),
+            Node::Captured(index) => Ok(Self::Captured(index)),
+            other => Err(other),
+        }
+    }
+
+    /// The node again.
+    fn or_node(leaf: Result<Self, Node>) -> Node {
+        match leaf {
+            Ok(Self::Field(slot)) => Node::Field(slot),
+            Ok(Self::Const(value)) => Node::Const(value),
+            Ok(Self::Local(local)) => Node::Local(local),
+            Ok(Self::Captured(index)) => Node::Captured(index),
+            Err(node) => node,
+        }
+    }
+
+    /// Whether it is the same before and behind `node`: only a statement changes a local.
+    fn stays_over(&self, node: &Node) -> bool {
+        !matches!(self, Self::Local(_)) || is_arithmetic(node)
+    }
+}
+
+/// Whether a node only computes from what is there already.
+fn is_arithmetic(node: &Node) -> bool {
+    match node {
+        Node::ArithmeticLeaves(..) | Node::Numeric(_) => true,
+        Node::ArithmeticLeaf(_, sides) => is_arithmetic(&sides.0),
+        Node::LeafArithmetic(_, sides) => is_arithmetic(&sides.1),
+        Node::Arithmetic(_, sides) => sides.iter().all(is_arithmetic),
+        _ => false,
     }
 }
 

@@ -7,6 +7,7 @@ mod calls;
 mod collections;
 mod compile;
 mod node;
+mod numeric;
 mod survey;
 mod truth;
 

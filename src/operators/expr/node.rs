@@ -9,6 +9,7 @@ use super::super::env::{Env, LogLine};
 use super::calls::{Functions, Statement};
 use super::collections;
 use super::compile::TimeOf;
+use super::numeric::Numeric;
 use super::truth::{Comparison, bool_value};
 
 /// A node. Those with `Leaf` and `Compare*` are special cases of the general ones below them, for speed.
@@ -49,6 +50,12 @@ pub(super) enum Node {
     },
     CompareLeaves(Comparison, Leaf, Leaf),
     ArithmeticLeaves(Arithmetic, Leaf, Leaf),
+    /// A node, then something that is there already; and the other way round.
+    CompareLeaf(Comparison, Box<(Node, Leaf)>),
+    ArithmeticLeaf(Arithmetic, Box<(Node, Leaf)>),
+    LeafArithmetic(Arithmetic, Box<(Leaf, Node)>),
+    /// Arithmetic of several operators over what is there already.
+    Numeric(Box<Numeric>),
 
     Compare(Comparison, Box<[Node; 2]>),
     And(Box<[Node]>),
@@ -87,14 +94,18 @@ pub(super) enum Node {
 pub(super) enum Leaf {
     Field(usize),
     Const(Value),
+    Local(usize),
+    Captured(usize),
 }
 
 impl Leaf {
     #[inline]
-    pub(super) fn get<'a>(&'a self, row: &'a Row) -> &'a Value {
+    pub(super) fn get<'a>(&'a self, row: &'a Row, env: &'a Env) -> &'a Value {
         match self {
             Self::Field(slot) => field(row, *slot),
             Self::Const(value) => value,
+            Self::Local(local) => env.locals.get(env.frame + local).unwrap_or(&MISSING),
+            Self::Captured(index) => env.captured.get(*index).unwrap_or(&MISSING),
         }
     }
 }
@@ -143,12 +154,48 @@ pub(super) fn field(row: &Row, slot: usize) -> &Value {
 }
 
 impl Node {
-    /// Its value.
+    /// Its value. Arithmetic has a call of its own, so it is spared another.
+    #[inline]
     pub(super) fn eval(&self, row: &Row, functions: &Functions, env: &mut Env) -> Value {
+        if let Self::Numeric(numeric) = self
+            && let Some(value) = numeric.value(row, env)
+        {
+            return value;
+        }
+        self.eval_by_rules(row, functions, env)
+    }
+
+    /// Its value as an argument, which mostly is there already.
+    #[inline]
+    pub(super) fn eval_argument(&self, row: &Row, functions: &Functions, env: &mut Env) -> Value {
+        match self {
+            Self::Field(slot) => field(row, *slot).clone(),
+            Self::Const(value) => value.clone(),
+            Self::Local(index) => env.locals.get(env.frame + index).cloned().unwrap_or_default(),
+            _ => self.eval(row, functions, env),
+        }
+    }
+
+    #[inline(never)]
+    fn eval_by_rules(&self, row: &Row, functions: &Functions, env: &mut Env) -> Value {
         match self {
             Self::Const(value) => value.clone(),
             Self::Field(slot) => field(row, *slot).clone(),
-            Self::ArithmeticLeaves(operator, a, b) => operator.of(a.get(row), b.get(row)),
+            Self::Local(index) => env.locals.get(env.frame + index).cloned().unwrap_or_default(),
+            Self::Numeric(numeric) => numeric.tree.eval_by_rules(row, functions, env),
+            Self::ArithmeticLeaves(operator, a, b) => operator.of(a.get(row, env), b.get(row, env)),
+            Self::ArithmeticLeaf(operator, sides) => {
+                let a = sides.0.eval(row, functions, env);
+                let result = operator.of(&a, sides.1.get(row, env));
+                a.discard();
+                result
+            }
+            Self::LeafArithmetic(operator, sides) => {
+                let b = sides.1.eval(row, functions, env);
+                let result = operator.of(sides.0.get(row, env), &b);
+                b.discard();
+                result
+            }
             Self::Arithmetic(operator, sides) => {
                 let [a, b] = &**sides;
                 let (mut at_a, mut at_b) = (Value::Missing, Value::Missing);
@@ -162,12 +209,12 @@ impl Node {
             Self::WindowStart => Value::Timestamp(env.window.start_ns),
             Self::WindowEnd => Value::Timestamp(env.window.end_ns),
             Self::Global(index) => env.globals.get(*index).cloned().unwrap_or_default(),
-            Self::Local(index) => env.locals.get(env.frame + index).cloned().unwrap_or_default(),
             Self::Captured(index) => env.captured.get(*index).cloned().unwrap_or_default(),
             Self::Accumulator(index) => env.finished.get(*index).cloned().unwrap_or_default(),
             Self::CompareFloat { .. }
             | Self::CompareInt { .. }
             | Self::CompareLeaves(..)
+            | Self::CompareLeaf(..)
             | Self::Compare(..)
             | Self::And(_)
             | Self::Or(_)
@@ -331,7 +378,7 @@ fn builtin_value(
 ) -> Value {
     let base = env.arguments.len();
     for argument in arguments {
-        let value = argument.eval(row, functions, env);
+        let value = argument.eval_argument(row, functions, env);
         env.arguments.push(value);
     }
     let result = builtin.call(&env.arguments[base..], &CallEnv { now_ns: row.time_ns() });

@@ -95,7 +95,13 @@ impl Node {
                 Value::Int(field) => Some(comparison.holds(*field, *constant)),
                 other => comparison.of(other, value),
             },
-            Self::CompareLeaves(comparison, a, b) => comparison.of(a.get(row), b.get(row)),
+            Self::CompareLeaves(comparison, a, b) => comparison.of(a.get(row, env), b.get(row, env)),
+            Self::CompareLeaf(comparison, sides) => {
+                let a = sides.0.eval(row, functions, env);
+                let result = comparison.of(&a, sides.1.get(row, env));
+                a.discard();
+                result
+            }
             Self::Compare(comparison, sides) => {
                 let [a, b] = &**sides;
                 let (mut at_a, mut at_b) = (Value::Missing, Value::Missing);
