@@ -172,6 +172,15 @@ impl Accumulator {
         }
     }
 
+    /// The result of another aggregate that remembers the same: a sum is also an average, and the other way round.
+    pub fn finish_as(&self, aggregate: Aggregate) -> Value {
+        match (&self.state, aggregate) {
+            (State::Sum(sum) | State::Avg(sum), Aggregate::Sum) => sum.total(),
+            (State::Sum(sum) | State::Avg(sum), Aggregate::Avg) => sum.average(),
+            _ => self.finish(),
+        }
+    }
+
     /// Takes what another accumulator of the same kind has seen, as if its rows had come behind those seen here. (The
     /// moving average cannot: it takes the other's average as one more value.)
     pub fn merge(&mut self, later: &Self) {
@@ -233,7 +242,7 @@ fn keep_last(last: &mut Value, value: &Value) {
         (Value::Int(last), Value::Int(value)) => *last = *value,
         (Value::Float(last), Value::Float(value)) => *last = *value,
         (_, Value::Missing | Value::Null) => {}
-        _ => last.clone_from(value),
+        _ => std::mem::replace(last, value.clone()).discard(),
     }
 }
 

@@ -13,8 +13,9 @@ pub(super) struct Sum {
     float: f64,
     /// What the additions to `float` have rounded away so far.
     lost: f64,
-    int_count: u64,
-    float_count: u64,
+    /// Numbers of both types.
+    count: u64,
+    any_float: bool,
 }
 
 impl Sum {
@@ -24,11 +25,12 @@ impl Sum {
         match value {
             Value::Int(value) => {
                 self.ints += i128::from(*value);
-                self.int_count += 1;
+                self.count += 1;
             }
             Value::Float(value) => {
                 (self.float, self.lost) = neumaier(self.float, self.lost, *value);
-                self.float_count += 1;
+                self.count += 1;
+                self.any_float = true;
             }
             _ => {}
         }
@@ -37,29 +39,29 @@ impl Sum {
     /// Adds what another sum has added up.
     pub(super) fn merge(&mut self, later: &Self) {
         self.ints += later.ints;
-        self.int_count += later.int_count;
+        self.count += later.count;
         (self.float, self.lost) = neumaier(self.float, self.lost + later.lost, later.float);
-        self.float_count += later.float_count;
+        self.any_float |= later.any_float;
     }
 
     /// The sum: an int if all were ints and the total is an i64, else a float.
     pub(super) fn total(&self) -> Value {
         match i64::try_from(self.ints) {
-            Ok(total) if self.float_count == 0 => Value::Int(total),
+            Ok(total) if !self.any_float => Value::Int(total),
             _ => Value::Float(self.float_total()),
         }
     }
 
     /// The total divided by how many there were; null for none.
     pub(super) fn average(&self) -> Value {
-        match self.int_count + self.float_count {
+        match self.count {
             0 => Value::Null,
             count => Value::Float(self.float_total() / count as f64),
         }
     }
 
     fn float_total(&self) -> f64 {
-        if self.float_count == 0 {
+        if !self.any_float {
             return self.ints as f64;
         }
         // The ints in two parts, since one float may not hold their total: nearly all of it, and the rest.

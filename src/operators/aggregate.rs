@@ -6,7 +6,7 @@
 use crate::event::order::key_cmp;
 use crate::event::{Row, Value};
 use crate::functions::{Accumulator, Aggregate as Function};
-use crate::vpl::plan::{AccumulatorPlan, AggregatePlan};
+use crate::vpl::plan::{self, AccumulatorPlan, AggregatePlan};
 
 use super::batch::Batch;
 use super::emit::Mark;
@@ -16,7 +16,10 @@ use super::expr::{Compiler, Expr, TimeOf, names_bounds};
 
 #[derive(Debug)]
 pub(super) struct Aggregate {
+    /// The accumulators, without those that would remember what another one does.
     folds: Box<[Fold]>,
+    /// For each accumulator of the plan: which one has its result, and as what.
+    results: Box<[(usize, Function)]>,
     items: Box<[Expr]>,
     group_by: Option<Expr>,
     slots: usize,
@@ -32,10 +35,18 @@ pub(super) struct Aggregate {
 struct Fold {
     function: Function,
     parameter: f64,
-    /// `None` for `count()`.
-    argument: Option<Expr>,
+    argument: Argument,
     /// Whether the argument can be computed before the window closes.
     early: bool,
+}
+
+/// What an accumulator takes of a row.
+#[derive(Debug)]
+enum Argument {
+    /// `count()` takes rows.
+    Row,
+    Field(usize),
+    Computed(Expr),
 }
 
 impl Aggregate {
@@ -45,10 +56,19 @@ impl Aggregate {
         compiler: &Compiler<'_>,
     ) -> Result<Self, CompileError> {
         let over_rows = compiler.with_time(TimeOf::Row);
-        let folds = plan.accumulators.iter().map(|accumulator| Fold::compile(accumulator, &over_rows));
+        let (mut folds, mut results, mut owners) = (Vec::new(), Vec::new(), Vec::<&AccumulatorPlan>::new());
+        for accumulator in &plan.accumulators {
+            let own = owners.iter().position(|owner| remember_the_same(owner, accumulator));
+            results.push((own.unwrap_or(folds.len()), accumulator.aggregate));
+            if own.is_none() {
+                folds.push(Fold::compile(accumulator, &over_rows)?);
+                owners.push(accumulator);
+            }
+        }
         let items = plan.fields.iter().map(|(_, value)| compiler.expr(value));
         Ok(Self {
-            folds: folds.collect::<Result<_, _>>()?,
+            folds: folds.into(),
+            results: results.into(),
             items: items.collect::<Result<_, _>>()?,
             group_by: plan.group_by.as_ref().map(|by| compiler.expr(by)).transpose()?,
             slots: usize::from(plan.slots).max(plan.fields.len()),
@@ -87,7 +107,8 @@ impl Aggregate {
     }
 
     /// Feeds `row` to a set of accumulators.
-    #[inline]
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // on the way of every event into a window
     pub(super) fn add(
         &self,
         accumulators: &mut [Accumulator],
@@ -96,8 +117,9 @@ impl Aggregate {
     ) -> Result<(), Fault> {
         for (fold, accumulator) in self.folds.iter().zip(accumulators) {
             match &fold.argument {
-                None => accumulator.count_row(),
-                Some(argument) => argument.with(row, env, |value| accumulator.add(value))?,
+                Argument::Row => accumulator.count_row(),
+                Argument::Field(slot) => accumulator.add(row.values().get(*slot).unwrap_or(&Value::Missing)),
+                Argument::Computed(argument) => argument.with(row, env, |value| accumulator.add(value))?,
             }
         }
         Ok(())
@@ -106,7 +128,7 @@ impl Aggregate {
     /// The row that a set of accumulators ends in.
     pub(super) fn finish(&self, accumulators: &[Accumulator], env: &mut Env) -> Result<Row, Fault> {
         env.finished.clear();
-        env.finished.extend(accumulators.iter().map(Accumulator::finish));
+        env.finished.extend(self.results.iter().map(|(at, function)| accumulators[*at].finish_as(*function)));
         let mut made = Row::new(self.mark.type_id, env.window.result_ns, self.slots);
         made.set_rank(self.mark.rank);
         let nothing = Row::new(self.mark.type_id, env.window.result_ns, 0);
@@ -179,12 +201,26 @@ impl Aggregate {
     }
 }
 
+/// Whether two accumulators remember the same, which is so for the sum and the average of one field.
+fn remember_the_same(a: &AccumulatorPlan, b: &AccumulatorPlan) -> bool {
+    let of_sum = |plan: &AccumulatorPlan| matches!(plan.aggregate, Function::Sum | Function::Avg);
+    let same_field = match (&a.argument, &b.argument) {
+        (Some(plan::Expr::Field(a, _)), Some(plan::Expr::Field(b, _))) => a == b,
+        _ => false,
+    };
+    of_sum(a) && of_sum(b) && same_field
+}
+
 impl Fold {
     fn compile(plan: &AccumulatorPlan, compiler: &Compiler<'_>) -> Result<Self, CompileError> {
         if plan.argument.is_none() && plan.aggregate != Function::Count {
             return Err(compiler.error(format!("the aggregate {} needs an argument", plan.aggregate.name())));
         }
-        let argument = plan.argument.as_ref().map(|argument| compiler.expr(argument)).transpose()?;
+        let argument = match &plan.argument {
+            None => Argument::Row,
+            Some(plan::Expr::Field(slot, _)) => Argument::Field(usize::from(*slot)),
+            Some(argument) => Argument::Computed(compiler.expr(argument)?),
+        };
         let early = !plan.argument.as_ref().is_some_and(names_bounds);
         Ok(Self { function: plan.aggregate, parameter: plan.parameter, argument, early })
     }

@@ -146,16 +146,18 @@ impl Behind {
     }
 
     /// Puts `row` into an open window.
-    #[inline]
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // on the way of every event into a window
     pub(super) fn add(&mut self, contents: &mut Contents, row: &Row, env: &mut Env) -> Result<(), Failure> {
         match self.ops.first() {
             Some(BatchOp::Aggregate(aggregate)) if self.folding => {
-                self.held += self.values_kept;
-                contents.held += self.values_kept;
-                if self.held > self.max_held {
-                    self.held -= self.values_kept;
-                    contents.held -= self.values_kept;
-                    return Err(Fault::WindowRows(self.max_held).at("window"));
+                // What most accumulators remember of a row has no size of its own.
+                if self.values_kept > 0 {
+                    if self.held + self.values_kept > self.max_held {
+                        return Err(Fault::WindowRows(self.max_held).at("window"));
+                    }
+                    self.held += self.values_kept;
+                    contents.held += self.values_kept;
                 }
                 if contents.accumulators.is_empty() {
                     contents.accumulators = aggregate.fresh();
