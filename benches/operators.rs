@@ -121,6 +121,65 @@ fn operators(c: &mut Criterion) {
             "fn scaled(x: float, by: float):\n    let y = x * by\n    if y > 90.0:\n        return y\n    return 0.0\n\nstream S = Sensor\n    .where(scaled(t, 1.5) > 0.0)\n    {emit}"
         ),
     );
+    bench(
+        c,
+        "process_with_a_loop",
+        1000,
+        "fn smoothed(value: float, steps: int):
+    var level = value
+    for step in 0..steps:
+        level := level * 0.75 + value * 0.25 + step
+    return level
+
+fn assess(id: str, value: float):
+    let level = smoothed(value, 8)
+    if level > 107.5:
+        emit Alarm(id: id, level: level)
+
+stream S = Sensor
+    .process(assess(id, t))
+",
+    );
+    // Of a thousand ids each has a run open most of the time.
+    let after = ".within(1h)\n    .emit(id: a.id, from: a.t, to: b.t)\n";
+    bench(
+        c,
+        "sequence_with_its_key_in_a_condition",
+        1000,
+        &format!(
+            "stream S = Sensor where t < 10.0 as a -> Sensor where id == a.id and t > 90.0 as b\n    {after}"
+        ),
+    );
+    bench(
+        c,
+        "sequence_by_partition",
+        1000,
+        &format!(
+            "stream S = Sensor where t < 10.0 as a -> Sensor where t > 90.0 as b\n    .partition_by(id)\n    {after}"
+        ),
+    );
+    bench(
+        c,
+        "sequence_with_all",
+        1000,
+        "stream S = Sensor where t < 10.0 as a -> all Sensor where t < 90.0 as bs -> Sensor where t > 90.0 as c
+    .within(1h)
+    .partition_by(id)
+    .longest()
+    .emit(id: a.id, n: count(bs), mean: avg(bs.t))
+",
+    );
+    // Each event meets about ten of its id, itself included.
+    bench(
+        c,
+        "join_in_a_window",
+        1000,
+        "stream S = join(stream Left = Sensor, stream Right = Sensor)
+    .on(Left.id == Right.id)
+    .window(10s)
+    .emit(id: Left.id, apart: Left.t - Right.t)
+",
+    );
 }
 
 criterion_group!(benches, operators);
