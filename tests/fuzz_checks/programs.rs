@@ -1,6 +1,8 @@
 //! Programs: whatever the text, it is parsed, printed, parsed again to the same tree, and resolved to the same plan or
 //! refused with the same findings.
 
+use std::fmt::Write as _;
+
 use varpin::context::{order_dependence, topology};
 use varpin::vpl::diagnostic::{Diagnostic, Report};
 use varpin::vpl::parser::parse;
@@ -82,20 +84,17 @@ fn described(plan: &Plan) -> String {
     let printer = PlanPrinter::new(plan);
     let mut text = String::new();
     for stream in &plan.streams {
-        text.push_str(&format!(
-            "{} in {} = {}\n",
-            stream.name,
-            stream.context,
-            printer.source(&stream.source)
-        ));
+        let source = printer.source(&stream.source);
+        // Writing to a text does not fail.
+        let _ = writeln!(text, "{} in {} = {source}", stream.name, stream.context);
         for op in stream.before.iter().chain(&stream.after) {
-            text.push_str(&format!("{:?}\n", printer.operator(op)));
+            let _ = writeln!(text, "{:?}", printer.operator(op));
         }
         text.push_str(&stream.window.as_ref().map_or_else(String::new, |window| printer.window(window)));
     }
     let topology = topology(plan);
     for place in order_dependence(plan, &topology) {
-        text.push_str(&format!("{}: {}\n", place.stream, place.why));
+        let _ = writeln!(text, "{}: {}", place.stream, place.why);
     }
     text
 }

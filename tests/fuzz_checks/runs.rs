@@ -53,12 +53,11 @@ pub fn check_placement(
     let (tree, _) = parse(program);
     let mut chance = Chance::of(program.as_bytes());
     let made;
-    let events = match events {
-        Some(events) => events,
-        None => {
-            made = make_events(&loaded, program, &mut chance);
-            &made
-        }
+    let events = if let Some(events) = events {
+        events
+    } else {
+        made = make_events(&loaded, program, &mut chance);
+        &made
     };
     let text = print(&placed(&tree, 0, &mut || None));
     let alone =
