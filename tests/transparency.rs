@@ -217,6 +217,9 @@ fn step(
 }
 
 fn threaded(case: &Case, order: MergeOrder, setup: Setup) -> Outcome {
+    // A worker that leaves still needs the CPU to end: hundreds of them would keep two CPUs from everybody else.
+    let resize_every = if setup.resize_every == 0 { 0 } else { setup.resize_every.max(20) };
+    let setup = Setup { resize_every, ..setup };
     let Setup { capacity, batch_limit, publish_every, idle, is_fused, .. } = setup;
     let case = case.clone();
     watched(move || {
