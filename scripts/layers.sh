@@ -10,10 +10,11 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # The layers, the highest first. A layer may name those below it, except for what APART says.
-LAYERS="cli engine connect supervise context operators vpl format functions event flow metrics ring idle cores clock sync"
+LAYERS="cli engine connect supervise checkpoint context operators vpl format functions event flow metrics ring idle cores clock sync"
 
 # Layers that never name each other, although one stands above the other: who > what.
 APART="
+checkpoint > context operators vpl format functions event flow metrics ring idle cores clock sync
 vpl > flow ring idle cores clock sync
 operators > flow ring idle cores clock sync
 format > flow ring idle cores clock sync

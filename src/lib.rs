@@ -23,6 +23,8 @@ pub mod supervise;
 pub mod sync;
 
 #[cfg(feature = "vpl")]
+pub mod checkpoint;
+#[cfg(feature = "vpl")]
 pub mod connect;
 #[cfg(feature = "vpl")]
 pub mod context;

@@ -4,6 +4,7 @@
 //! Every loop is bounded: two threads that poll each other without end would keep loom from ever finishing a
 //! schedule. So both make a fixed number of attempts, one is joined, and the other takes what is left.
 
+mod checkpoint;
 mod fifo;
 mod hang_up;
 mod space;
@@ -68,4 +69,7 @@ models! {
     7 supervise::a_sleeping_worker_sees_that_it_is_recalled 2;
     7 supervise::a_sleeping_worker_sees_that_the_run_is_stopped 3;
     7 supervise::a_heartbeat_is_seen_whole;
+    8 checkpoint::a_barrier_divides_what_comes_in_any_order 2;
+    8 checkpoint::a_barrier_divides_what_is_merged 2;
+    8 checkpoint::who_has_the_last_share_has_them_all;
 }

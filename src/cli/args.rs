@@ -1,7 +1,7 @@
 //! What was typed. What it means is in `settings`.
 
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -39,6 +39,17 @@ pub(super) enum Command {
     Ctl(CtlArgs),
     /// Watch a run: how busy its threads are, how full its rings, how long events take
     Top(TopArgs),
+    /// List the checkpoints of a directory, verify them and say what is in them
+    Checkpoints(CheckpointsArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct CheckpointsArgs {
+    /// The directory: what `varpin run --checkpoint-dir` was given
+    pub(super) directory: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -144,6 +155,25 @@ pub(super) struct RunArgs {
     /// alone: on the loopback address. Latencies of one event in 256 are measured then, if nothing else is said
     #[arg(long, value_name = "[ADDRESS:]PORT", value_parser = listen::address)]
     pub(super) listen: Option<SocketAddr>,
+    /// Keep checkpoints in this directory, and go on from the newest one that is there
+    #[arg(long, value_name = "DIR")]
+    pub(super) checkpoint_dir: Option<PathBuf>,
+    /// Make a checkpoint after so many events
+    #[arg(long, value_name = "EVENTS")]
+    pub(super) checkpoint_events: Option<NonZeroU64>,
+    /// Make a checkpoint after this time [default: 1s, where no number of events is given]
+    #[arg(long, value_name = "TIME", value_parser = bench::time)]
+    pub(super) checkpoint_interval: Option<Duration>,
+    /// How many checkpoints are kept [default: 3]
+    #[arg(long, value_name = "CHECKPOINTS", requires = "checkpoint_dir")]
+    pub(super) checkpoint_keep: Option<NonZeroUsize>,
+    /// Go on from a checkpoint of another program: streams that are the same keep their state, the others begin anew
+    #[arg(long)]
+    pub(super) allow_changed: bool,
+    /// For drills: kill the process at a step of writing the Nth checkpoint (only in builds with the feature
+    /// `faults`)
+    #[arg(long, value_name = "STEP:N", hide = true)]
+    pub(super) checkpoint_kill: Option<String>,
     /// Take the program's warnings for errors
     #[arg(long)]
     pub(super) strict: bool,

@@ -7,6 +7,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use super::checkpoints::{OutputPlace, cut_back};
 use super::settings::{EventsFrom, RunSettings};
 
 /// The files of a run, open.
@@ -48,20 +49,21 @@ impl Files {
         Ok(Self { events, events_bytes, output, dead_letters, stats_json, supervision })
     }
 
-    /// Empties the files that will be written: the run begins.
-    pub(super) fn begin(&self, settings: &RunSettings) -> Result<(), String> {
+    /// Empties the files that will be written, or cuts them back to `lengths`: the run begins.
+    pub(super) fn begin(&self, settings: &RunSettings, lengths: &OutputPlace) -> Result<(), String> {
+        let OutputPlace { output, dead_letters } = *lengths;
         let written = [
-            (settings.output.as_deref(), Some(&self.output)),
-            (settings.dead_letters.as_deref(), self.dead_letters.as_ref()),
-            (settings.stats_json.as_deref(), self.stats_json.as_ref()),
-            (settings.supervision.as_deref(), self.supervision.as_ref()),
+            (settings.output.as_deref(), Some(&self.output), output),
+            (settings.dead_letters.as_deref(), self.dead_letters.as_ref(), dead_letters),
+            (settings.stats_json.as_deref(), self.stats_json.as_ref(), None),
+            (settings.supervision.as_deref(), self.supervision.as_ref(), None),
         ];
-        for (path, file) in written {
+        for (path, file, length) in written {
             let (Some(path), Some(file)) = (path, file) else { continue };
             let failed = |error| format!("cannot write {}: {error}", path.display());
             // Pipes and devices have no length to cut.
             if file.metadata().map_err(failed)?.is_file() {
-                file.set_len(0).map_err(failed)?;
+                cut_back(file, length.unwrap_or(0)).map_err(failed)?;
             }
         }
         Ok(())

@@ -4,6 +4,8 @@
 mod args;
 mod bench;
 mod check;
+mod checkpoint_list;
+mod checkpoints;
 mod control;
 mod ctl;
 mod dead_letters;
@@ -44,6 +46,7 @@ pub(crate) fn main() -> ExitCode {
         args::Command::Bench(typed) => bench::bench(typed),
         args::Command::Ctl(typed) => ctl::ctl(&typed),
         args::Command::Top(typed) => top::top(&typed),
+        args::Command::Checkpoints(typed) => checkpoint_list::checkpoints(&typed),
     };
     exit.into()
 }

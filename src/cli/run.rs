@@ -6,7 +6,7 @@
 
 use std::cell::RefCell;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -20,6 +20,7 @@ use varpin::supervise::Declared;
 use varpin::vpl::plan::SupervisionSettings;
 
 use super::args::{RunArgs, ThreadsArg};
+use super::checkpoints::{self, InputPlace, Kept, OutputPlace};
 use super::control::Control;
 use super::dead_letters::DeadLetters;
 use super::doctor;
@@ -125,6 +126,11 @@ pub(super) fn run(typed: &RunArgs) -> Exit {
         let lines = lines.clone();
         builder = builder.on_event(move |event| lines.take(event));
     }
+    match checkpoints::asked(typed, program.plan(), &settings) {
+        Ok(Some(checkpoints)) => builder = builder.checkpoints(checkpoints),
+        Ok(None) => {}
+        Err(message) => return refuse(message),
+    }
     let engine = match builder.build() {
         Ok(engine) => engine,
         Err(error @ BuildError::Connector(_)) => {
@@ -137,7 +143,14 @@ pub(super) fn run(typed: &RunArgs) -> Exit {
     if typed.low_jitter.value().realtime.is_some() {
         doctor::warn_of_throttling();
     }
-    if let Err(message) = files.begin(&settings) {
+    let mut kept = Kept::default();
+    if engine.keeps_checkpoints() {
+        match Kept::new(&settings, &files, engine.resumed()) {
+            Ok(read) => kept = read,
+            Err(message) => return refuse(message),
+        }
+    }
+    if let Err(message) = files.begin(&settings, &kept.output()) {
         return refuse(message);
     }
     if let Some(file) = &files.supervision {
@@ -154,17 +167,23 @@ pub(super) fn run(typed: &RunArgs) -> Exit {
         },
         _ => Reader::Once(&files.events),
     };
-    let source = match EventSource::new(reader, settings.format, types, settings.source.clone()) {
+    let mut source = match EventSource::new(reader, settings.format, types, settings.source.clone()) {
         Ok(source) => source,
         Err(missing) => return refuse(missing),
     };
+    let place = kept.resumed.as_ref().and_then(|(input, _)| input.position());
+    if let Some(place) = place.filter(|_| matches!(settings.events, EventsFrom::File(_)))
+        && let Err(error) = source.seek(place)
+    {
+        return refuse(format_args!("cannot go on in {}: {error}", settings.events.name()));
+    }
     let control =
         match typed.control.as_deref().map(|path| Control::listen(path, engine.metrics_reader())).transpose()
         {
             Ok(control) => control,
             Err(message) => return refuse(message),
         };
-    let run = Run::new(settings, &program, &faults, &files, engine, signals, control);
+    let run = Run::new(settings, &program, &faults, &files, engine, signals, control, kept);
     if let Some(listener) = listener {
         // Only now, so that nobody is told of a part of the components.
         match listener.serve(run.engine.metrics_reader(), run.engine.board()) {
@@ -186,6 +205,16 @@ enum Reader<'a> {
     Once(&'a File),
     /// And on.
     Follow(Follow),
+}
+
+/// A run that goes on from a checkpoint begins where that is; a file that is followed has none.
+impl Seek for Reader<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        match self {
+            Self::Once(file) => file.seek(to),
+            Self::Follow(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
 }
 
 impl Read for Reader<'_> {
@@ -229,9 +258,11 @@ struct Run<'a> {
     first_skipped: Option<(String, BadInput)>,
     started: Instant,
     control: Option<Control>,
+    kept: Kept,
 }
 
 impl<'a> Run<'a> {
+    #[expect(clippy::too_many_arguments, reason = "its parts")]
     fn new(
         settings: RunSettings,
         program: &Program,
@@ -240,6 +271,7 @@ impl<'a> Run<'a> {
         engine: Engine,
         signals: Signals,
         control: Option<Control>,
+        kept: Kept,
     ) -> Self {
         let letters = Rc::new(RefCell::new(DeadLetters::new(files.dead_letters.as_ref())));
         let declared = &program.plan().output;
@@ -252,6 +284,7 @@ impl<'a> Run<'a> {
         });
         Self {
             control,
+            kept,
             source_name: settings.events.name(),
             files,
             has_threads: !engine.is_inline(),
@@ -280,6 +313,7 @@ impl<'a> Run<'a> {
         if let Err(EngineError::Connector(ConnectError::BadLine(bad))) = &finished {
             self.letters.borrow_mut().bad_input(&bad.place, &bad.line);
         }
+        self.kept.finish();
         let Self { settings, source_name, files, engine, output, letters, first_skipped, started, .. } = self;
         let mut exit = match end {
             End::Signal(signal) => Exit::Signal(signal),
@@ -346,7 +380,7 @@ impl<'a> Run<'a> {
         let mut row = Row::new(InputTypes::UNKNOWN, 0, 0);
         // Live nobody waits for another: what is in files already comes first.
         if self.settings.live
-            && let Some(end) = self.feed_sources()
+            && let Some(end) = self.feed_sources(source)
         {
             return end;
         }
@@ -361,13 +395,13 @@ impl<'a> Run<'a> {
             match source.fill() {
                 Ok(0) if self.settings.follow => continue,
                 Ok(0) => {
-                    let last = self.feed_all(|row| source.finish(row), &mut row);
-                    break last.or_else(|| self.feed_sources()).unwrap_or(End::Input);
+                    let last = self.feed_all(source, EventSource::finish, &mut row);
+                    break last.or_else(|| self.feed_sources(source)).unwrap_or(End::Input);
                 }
                 Ok(_) => {}
                 Err(error) => break End::Read(error),
             }
-            if let Some(end) = self.feed_all(|row| source.next(row), &mut row) {
+            if let Some(end) = self.feed_all(source, EventSource::next, &mut row) {
                 break end;
             }
             self.poll();
@@ -379,7 +413,7 @@ impl<'a> Run<'a> {
     }
 
     /// Feeds all that is left of the files that the program itself reads; the reason to stop, if there is one.
-    fn feed_sources(&mut self) -> Option<End> {
+    fn feed_sources(&mut self, source: &EventSource<Reader<'a>>) -> Option<End> {
         loop {
             if let Some(end) = self.reason_to_stop() {
                 return Some(end);
@@ -394,7 +428,11 @@ impl<'a> Run<'a> {
             match self.engine.feed_sources(SOURCE_EVENTS, |result| output.take(&result)) {
                 Ok(0) => return None,
                 Ok(_) => {}
+                Err(EngineError::AtCheckpoint) => self.cut(),
                 Err(error) => return Some(End::Engine(error)),
+            }
+            if self.kept.any {
+                self.checkpoint_if_due(source);
             }
             self.poll();
             self.output.write_if_late();
@@ -421,7 +459,7 @@ impl<'a> Run<'a> {
                 Ok(News::Replaced) => "was replaced",
                 Err(error) => return Some(End::Read(error)),
             };
-            if let Some(end) = self.feed_all(|row| source.finish(row), row) {
+            if let Some(end) = self.feed_all(source, EventSource::finish, row) {
                 return Some(end);
             }
             source.start_over();
@@ -432,11 +470,12 @@ impl<'a> Run<'a> {
     /// Feeds what `next` gives until it has no more for now; the reason to stop, if there is one.
     fn feed_all(
         &mut self,
-        mut next: impl FnMut(&mut Row) -> Result<Option<()>, BadInput>,
+        source: &mut EventSource<Reader<'a>>,
+        next: fn(&mut EventSource<Reader<'a>>, &mut Row) -> Result<Option<()>, BadInput>,
         row: &mut Row,
     ) -> Option<End> {
         loop {
-            match next(row) {
+            match next(source, row) {
                 Ok(Some(())) => {}
                 Ok(None) => return self.reason_to_stop(),
                 Err(bad) if self.settings.skip_bad_input => {
@@ -455,11 +494,20 @@ impl<'a> Run<'a> {
                 return Some(end);
             }
             let output = &mut self.output;
-            match self.engine.feed_row(row, |result| output.take(&result)) {
+            let mut fed = self.engine.feed_row(row, |result| output.take(&result));
+            while let Err(EngineError::AtCheckpoint) = fed {
+                self.cut();
+                let output = &mut self.output;
+                fed = self.engine.feed_row(row, |result| output.take(&result));
+            }
+            match fed {
                 Ok(()) => {}
                 // It waited for room when a signal came.
                 Err(EngineError::Interrupted) => return self.reason_to_stop(),
                 Err(error) => return Some(End::Engine(error)),
+            }
+            if self.kept.any {
+                self.checkpoint_if_due(source);
             }
             self.fed_since_letters += 1;
             if self.fed_since_letters == FETCH_LETTERS_EVERY {
@@ -512,8 +560,10 @@ impl<'a> Run<'a> {
                 return Some(end);
             }
             let output = &mut self.output;
-            if let Err(error) = self.engine.feed_sources(1, |result| output.take(&result)) {
-                return Some(End::Engine(error));
+            match self.engine.feed_sources(1, |result| output.take(&result)) {
+                Err(EngineError::AtCheckpoint) => self.cut(),
+                Err(error) => return Some(End::Engine(error)),
+                Ok(_) => {}
             }
         }
     }
@@ -541,7 +591,50 @@ impl<'a> Run<'a> {
     /// Publishes what was fed and takes the results that are there; whether there were any.
     fn poll(&mut self) -> bool {
         let output = &mut self.output;
-        self.engine.poll(|result| output.take(&result)) > 0
+        let came = self.engine.poll(|result| output.take(&result)) > 0;
+        if self.kept.is_awaited && self.engine.at_checkpoint() {
+            self.cut();
+        }
+        came
+    }
+
+    /// Begins a checkpoint behind the event that was fed last, if one is due; what the engine does at once is done.
+    #[inline]
+    fn checkpoint_if_due(&mut self, source: &EventSource<Reader<'a>>) {
+        if self.engine.checkpoint_due() {
+            let place = InputPlace::of(&self.source_name, source.position(), self.kept.can_seek);
+            self.kept.is_awaited = self.engine.checkpoint(&place.bytes());
+        }
+        if self.kept.is_awaited && self.engine.at_checkpoint() {
+            self.cut();
+        }
+    }
+
+    /// All results in front of a checkpoint have come: writes them, and says how long the files are. The file is synced
+    /// by the thread that writes checkpoints. Where results cannot be written the run ends, and the checkpoint is not.
+    #[cold]
+    fn cut(&mut self) {
+        self.kept.is_awaited = false;
+        self.output.write();
+        self.fetch_letters();
+        self.letters.borrow_mut().flush();
+        let files = self.files;
+        let place = OutputPlace::of(files, &self.settings);
+        let synced =
+            [Some(&files.output).filter(|_| self.settings.output.is_some()), files.dead_letters.as_ref()];
+        let synced: io::Result<Vec<File>> = synced.into_iter().flatten().map(File::try_clone).collect();
+        let is_written = !self.output.has_failed();
+        match (place, synced) {
+            (Ok(place), Ok(synced)) => self.engine.cut_after(&place.bytes(), move || {
+                if !is_written {
+                    return Err(io::Error::other("results could not be written"));
+                }
+                // Pipes and devices cannot be synced, and need not be.
+                let regular = |file: &&File| file.metadata().is_ok_and(|metadata| metadata.is_file());
+                synced.iter().filter(regular).try_for_each(File::sync_data)
+            }),
+            (Err(error), _) | (_, Err(error)) => self.engine.cut_after(&[], move || Err(error)),
+        }
     }
 
     /// Lets everything out; whether results came.
@@ -555,6 +648,9 @@ impl<'a> Run<'a> {
 
     fn fetch_letters(&mut self) {
         self.fed_since_letters = 0;
+        if self.kept.any {
+            self.kept.tell(self.engine.take_checkpoint_news());
+        }
         if let Some(control) = &self.control {
             control.obey(&mut self.engine);
         }

@@ -6,7 +6,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::event::Row;
+use crate::event::{Row, Snapshot, SnapshotError, SnapshotReader};
 use crate::format::{ResultLayout, RowLines};
 use crate::vpl::plan::{Plan, SinkPlan, SinkTarget, StreamPlan};
 
@@ -43,6 +43,8 @@ struct Sink {
     writer: Box<dyn Write + Send>,
     /// What is left to do before the first row: emptying the file, or looking for its end.
     begin: Option<Begin>,
+    /// The file, where it is one whose length can be told and cut.
+    file: Option<File>,
     header: Vec<u8>,
     buffer: Vec<u8>,
     /// How many rows are in the buffer.
@@ -149,6 +151,40 @@ impl Sinks {
         self.outcome.set_sinks(self.counts());
     }
 
+    /// For a checkpoint: writes what is collected, and writes down how long each file is; nothing for one that has no
+    /// row yet, or no length. Gives back the files: they have to be synced before the checkpoint counts.
+    pub fn save(&mut self, out: &mut Vec<u8>) -> Vec<File> {
+        let mut files = Vec::new();
+        for sink in &mut self.all {
+            if !sink.buffer.is_empty() {
+                self.failed |= !sink.write_out(&self.outcome);
+            }
+            let written = sink.begin.is_none() && !sink.failed;
+            let length = sink.file.as_ref().filter(|_| written).and_then(|file| {
+                files.push(file.try_clone().ok()?);
+                Some(file.metadata().ok()?.len())
+            });
+            length.write(out);
+        }
+        files
+    }
+
+    /// Goes on from a checkpoint: files are cut back to what they were. One that is shorter was changed by others; the
+    /// run fails at its first row.
+    pub fn restore(&mut self, from: &mut SnapshotReader<'_>) -> Result<(), SnapshotError> {
+        for sink in &mut self.all {
+            let length: Option<u64> = Snapshot::read(from)?;
+            let (Some(length), Some(file)) = (length, &mut sink.file) else { continue };
+            sink.begin = None;
+            sink.header = Vec::new();
+            if let Err(error) = cut_back(file, length) {
+                sink.fail(error, &self.outcome);
+                self.failed = true;
+            }
+        }
+        Ok(())
+    }
+
     /// Whether one of them has failed; the [`Outcome`] says how.
     #[inline]
     pub fn have_failed(&self) -> bool {
@@ -201,6 +237,7 @@ impl Sink {
     ) -> Result<Self, ConnectError> {
         let (place, streams) = (spec.place().to_owned(), names(plan, spec));
         let failed = |error| ConnectError::Sink { streams: streams.clone(), place: place.clone(), error };
+        let mut own = None;
         let (writer, begin): (Box<dyn Write + Send>, Option<Begin>) = match (custom, &spec.target) {
             (Some(open), _) => (open().map_err(failed)?, None),
             (None, SinkTarget::Console) => (Box::new(io::stdout()), None),
@@ -208,6 +245,9 @@ impl Sink {
                 let places = places.ok_or_else(|| ConnectError::NoDirectory(path.clone()))?;
                 let file = places.to_write(path, *append).map_err(failed)?;
                 let begin = file.try_clone().map_err(failed)?;
+                if file.metadata().map_err(failed)?.is_file() {
+                    own = Some(file.try_clone().map_err(failed)?);
+                }
                 (Box::new(file), Some(Begin { file: begin, append: *append }))
             }
         };
@@ -217,6 +257,7 @@ impl Sink {
             streams,
             writer,
             begin,
+            file: own,
             header: Vec::new(),
             buffer: Vec::new(),
             collected: 0,
@@ -286,6 +327,18 @@ impl Sink {
         let is_torn = !ends_with_newline(&mut file)?;
         Ok(if file.seek(SeekFrom::End(0))? == 0 { header } else { b"\n"[..usize::from(is_torn)].to_vec() })
     }
+}
+
+/// Cuts `file` to `length`, which it must have at least, and goes to its end.
+fn cut_back(file: &mut File, length: u64) -> io::Result<()> {
+    let found = file.metadata()?.len();
+    if found < length {
+        let message =
+            format!("it has {found} bytes, and the checkpoint says {length}: it is not the file of that run");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+    }
+    file.set_len(length)?;
+    file.seek(SeekFrom::End(0)).map(drop)
 }
 
 /// Whether whatever is in the file ends with its last line; leaves it at its end.

@@ -4,8 +4,8 @@
 
 use std::fs::File;
 
-use crate::event::Row;
-use crate::format::{BadInput, EventSource, InputType, InputTypes, SourceOptions};
+use crate::event::{Keeps, Row, Snapshot, SnapshotError, SnapshotReader};
+use crate::format::{BadInput, EventSource, InputType, InputTypes, Position, SourceOptions};
 use crate::vpl::plan::{Plan, SourceFilePlan};
 
 use super::outcome::{BadLine, ConnectError, Outcome};
@@ -29,6 +29,8 @@ struct SourceFile {
     row: Row,
     head: bool,
     ended: bool,
+    /// Where the next event begins, whether it has been read or not.
+    before: Position,
 }
 
 impl Sources {
@@ -79,6 +81,32 @@ impl Sources {
     }
 }
 
+/// Where each file is, at the event that comes next.
+impl Keeps for Sources {
+    fn save(&self, out: &mut Vec<u8>) {
+        let Self { files, current: _, first: _, skip_bad_lines: _, outcome: _ } = self;
+        for SourceFile { place: _, source, row: _, head, ended: _, before } in files {
+            let Position { offset, lines, batch_ns, in_long_line } =
+                if *head { *before } else { source.position() };
+            offset.write(out);
+            lines.write(out);
+            batch_ns.write(out);
+            in_long_line.write(out);
+        }
+    }
+
+    fn restore(&mut self, from: &mut SnapshotReader<'_>) -> Result<(), SnapshotError> {
+        for file in &mut self.files {
+            let (offset, lines) = (Snapshot::read(from)?, Snapshot::read(from)?);
+            let (batch_ns, in_long_line) = (Snapshot::read(from)?, Snapshot::read(from)?);
+            let position = Position { offset, lines, batch_ns, in_long_line };
+            file.source.seek(position).map_err(|_| from.error("place in a file that can be gone to"))?;
+            file.before = position;
+        }
+        Ok(())
+    }
+}
+
 impl std::fmt::Debug for Sources {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Sources").field("files", &self.files.len()).finish_non_exhaustive()
@@ -99,12 +127,14 @@ impl SourceFile {
         let source = EventSource::new(file, spec.format, InputTypes::new(types.to_vec()), options)
             .map_err(|missing| failed(std::io::Error::other(missing)))?;
         let row = Row::new(InputTypes::UNKNOWN, 0, 0);
-        Ok(Self { place: spec.path.clone(), source, row, head: false, ended: false })
+        let before = source.position();
+        Ok(Self { place: spec.path.clone(), source, row, head: false, ended: false, before })
     }
 
     /// Reads the next event, unless it is there already.
     fn look(&mut self, skip_bad_lines: bool, outcome: &Outcome) -> Result<(), ConnectError> {
         while !self.head && !self.ended {
+            self.before = self.source.position();
             match self.source.next(&mut self.row) {
                 Ok(Some(())) => self.head = true,
                 Ok(None) => {

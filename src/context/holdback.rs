@@ -60,6 +60,16 @@ impl Holdback {
         }
     }
 
+    /// Goes on behind a checkpoint: everything up to there was complete, and the latest time was this.
+    pub(super) fn go_on_at(&mut self, reached_ns: i64) {
+        self.reached_ns = reached_ns;
+    }
+
+    /// Whether rows wait for the input to be complete.
+    pub(super) fn waits(&self) -> bool {
+        !self.beyond.is_empty()
+    }
+
     /// How far the watermark may have moved.
     #[inline]
     pub(super) fn limit_ns(&self) -> i64 {

@@ -6,6 +6,7 @@
 
 mod dirty;
 mod elastic;
+mod entry;
 #[cfg(feature = "faults")]
 mod faults;
 mod gate;
@@ -18,12 +19,14 @@ mod pool;
 mod restart;
 mod router;
 mod skew;
+mod snapshot;
 mod stage;
 mod streams;
 mod ticker;
 mod topology;
 
 pub use elastic::{Count, Flag, Mail, StageCommand};
+pub use entry::Entry;
 #[cfg(feature = "faults")]
 pub use faults::{ArmedFault, Fault, FaultKind};
 pub use gate::{Admission, GateKeeper, Standing};
@@ -34,7 +37,8 @@ pub use order_dependence::{OrderDependence, order_dependence};
 pub use pool::{Tags, tags_by_rank};
 pub use router::Router;
 pub use skew::PoolSkew;
-pub use stage::{ContextStage, FailureSink, Rebuild, StageParts};
+pub use snapshot::Saved;
+pub use stage::{ContextStage, FailureSink, Rebuild, SnapshotSink, StageParts};
 pub use streams::{Failure, Outlet, Streams};
 pub use ticker::Ticker;
 pub use topology::{EdgeSpec, From, StageSpec, Topology, WorkerSpec, topology};
@@ -69,6 +73,11 @@ impl Ordered for Row {
     #[inline]
     fn is_barrier(&self) -> bool {
         self.signal() == Signal::Resize
+    }
+
+    #[inline]
+    fn checkpoint(&self) -> Option<u64> {
+        (self.signal() == Signal::Checkpoint).then(|| self.time_ns() as u64)
     }
 
     #[inline]

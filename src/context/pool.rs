@@ -13,7 +13,7 @@
 use std::cmp::Ordering;
 
 use crate::event::order::{key_cmp, key_hash};
-use crate::event::{Row, Value};
+use crate::event::{Keeps, Row, Snapshot, SnapshotError, SnapshotReader, Value};
 use crate::flow::{MergeOrder, way_of};
 use crate::vpl::plan::{OpPlan, Plan, PoolPlan, SourcePlan, Strategy, StreamPlan, WindowPlan};
 
@@ -291,6 +291,11 @@ impl Scatter {
         PoolSkew { stream: self.stream, hottest: self.skew.hottest(HOTTEST) }
     }
 
+    /// How many workers there are.
+    pub(super) fn workers(&self) -> usize {
+        self.ports.len()
+    }
+
     pub(super) fn is_of(&self, stream: usize) -> bool {
         self.stream == stream
     }
@@ -331,6 +336,51 @@ impl Scatter {
     }
 }
 
+impl Keeps for Scatter {
+    fn save(&self, out: &mut Vec<u8>) {
+        let Self {
+            stream: _,
+            ports,
+            strategy: _,
+            turn,
+            keyed: _,
+            moments: _,
+            moment,
+            closing,
+            watermark,
+            told_ns,
+            // A sample, for people.
+            skew: _,
+            at_once: _,
+        } = self;
+        debug_assert_eq!(ports.len(), told_ns.len());
+        turn.write(out);
+        moment.write(out);
+        match closing {
+            Closing::Never | Closing::Always => {}
+            Closing::Aligned { first_ns: _, every_ns: _, next_ns } => next_ns.write(out),
+        }
+        watermark.write(out);
+        told_ns.write(out);
+    }
+
+    fn restore(&mut self, from: &mut SnapshotReader<'_>) -> Result<(), SnapshotError> {
+        self.turn = Snapshot::read(from)?;
+        self.moment = Snapshot::read(from)?;
+        if let Closing::Aligned { next_ns, .. } = &mut self.closing {
+            *next_ns = Snapshot::read(from)?;
+        }
+        self.watermark = Snapshot::read(from)?;
+        let told_ns: Vec<i64> = Snapshot::read(from)?;
+        // The pool has as many workers as it had then.
+        if told_ns.len() != self.ports.len() || self.turn >= self.ports.len().max(1) {
+            return Err(from.error("as many workers"));
+        }
+        self.told_ns = told_ns;
+        Ok(())
+    }
+}
+
 /// One worker of a pool: what it reads from its rows, and what it puts on those that it makes.
 #[derive(Debug)]
 pub(super) struct PoolWorker {
@@ -345,7 +395,6 @@ pub(super) struct PoolWorker {
 
 impl PoolWorker {
     /// Its number, from 0.
-    #[cfg(feature = "faults")]
     pub(super) fn index(&self) -> usize {
         self.index as usize
     }

@@ -4,6 +4,7 @@ use crate::event::Row;
 use crate::flow::{OutPort, PendingFull, RingLeft};
 use crate::ring::WhenFull;
 
+use super::entry::Entry;
 use super::live::LiveClock;
 use super::ticker::Ticker;
 
@@ -165,6 +166,20 @@ impl Router {
             for &port in route {
                 self.ports[port].send(row);
             }
+        }
+    }
+
+    /// What a checkpoint has of it.
+    pub fn entry(&mut self) -> Entry<'_> {
+        let Self { ticker, live, last_seq, events, .. } = self;
+        Entry { last_seq, events, ticker, live }
+    }
+
+    /// Sends the barrier of a checkpoint: everything that was sent up to now is before it.
+    pub fn send_checkpoint(&mut self, checkpoint: u64) {
+        let barrier = Row::checkpoint(self.last_seq, checkpoint);
+        for port in &mut self.ports {
+            port.send(&barrier);
         }
     }
 

@@ -44,6 +44,15 @@ pub trait FailureSink: Send {
     fn close(&mut self);
 }
 
+/// Where a stage puts its share of a checkpoint.
+pub trait SnapshotSink: Send {
+    /// A buffer that is empty; one that was used before, where there is one.
+    fn buffer(&mut self) -> Vec<u8>;
+
+    /// Takes the stage's share: its state, and what it holds of each stream. Waits for nobody.
+    fn hand_over(&mut self, checkpoint: u64, state: Vec<u8>, holds: Vec<(String, StreamStats)>);
+}
+
 /// What a context's stage is made of.
 pub struct StageParts {
     /// Its name.
@@ -72,6 +81,8 @@ pub struct StageParts {
     pub hottest: Arc<Mutex<Vec<PoolSkew>>>,
     /// Where they can be read while it runs.
     pub gauges: StreamGauges,
+    /// Where its shares of checkpoints go, where there are any.
+    pub snapshots: Option<Box<dyn SnapshotSink>>,
     /// Where it is told what a resize of a pool asks of it; none where no pool concerns it.
     pub inbox: Option<Receiver<StageCommand>>,
     /// By lane: the rows of a pool come over it, so more lanes may be added.
@@ -120,6 +131,7 @@ pub struct ContextStage {
     hottest: Arc<Mutex<Vec<PoolSkew>>>,
     gauges: StreamGauges,
     reporting: Reporting,
+    snapshots: Option<Box<dyn SnapshotSink>>,
     resizing: Option<Box<Resizing>>,
     /// By lane: its rows come out of the order of their numbers. Lanes that are added later are of that kind.
     unordered: Vec<bool>,
@@ -263,6 +275,7 @@ impl ContextStage {
             hottest: parts.hottest,
             gauges: parts.gauges,
             reporting: Reporting::default(),
+            snapshots: parts.snapshots,
             resizing: parts.inbox.map(|inbox| Box::new(Resizing::new(inbox))),
             rebuild: parts.rebuild,
             gate: parts.gate.map(Gate::new),
@@ -413,6 +426,38 @@ impl ContextStage {
         self.rings.ports.note_progress(done.min(super::FLUSH_SEQ - 1));
     }
 
+    /// The barrier of a checkpoint has come on every lane: everything in front of it has been run, and nothing behind
+    /// it. Writes the state down and passes the barrier on, behind everything that pends.
+    ///
+    /// Where an output is blocked the round at hand may not have been run yet: the barrier waits for it. It waits for
+    /// nobody else, least of all for room.
+    #[cold]
+    fn pass_checkpoint(&mut self, checkpoint: u64) {
+        let waits_for_mail = self.resizing.as_ref().is_some_and(|resizing| resizing.waits_for_mail());
+        if self.round != 0 || self.rings.ports.are_blocked() || waits_for_mail {
+            return;
+        }
+        // Whoever takes results takes what has failed before them, too.
+        self.rings.settle();
+        if self.rings.waits {
+            return;
+        }
+        if let Some(snapshots) = &mut self.snapshots {
+            let mut state = snapshots.buffer();
+            self.streams.save(&mut state);
+            snapshots.hand_over(checkpoint, state, self.streams.holds());
+        }
+        let seq = self.inputs.frontier();
+        self.inputs.pass_checkpoint();
+        self.rings.begin();
+        let barrier = Row::checkpoint(seq, checkpoint);
+        for port in 0..self.rings.ports.len() {
+            if !self.rings.ports.port(port).is_closed() {
+                self.rings.send(port, &barrier);
+            }
+        }
+    }
+
     /// The end of the input.
     fn flush(&mut self) {
         self.rings.begin();
@@ -483,6 +528,9 @@ impl Stage for ContextStage {
             self.pass_barriers();
         }
         self.finish_rounds();
+        if let Some(checkpoint) = self.inputs.checkpoint() {
+            self.pass_checkpoint(checkpoint);
+        }
         if self.resizing.is_some() {
             self.send_barrier();
         }

@@ -4,7 +4,7 @@
 //! the event that moved the time there. So a replay repeats, and a tick is an input event like any other, with a
 //! sequence number of its own.
 
-use crate::event::{Row, Value};
+use crate::event::{Keeps, Row, Snapshot, SnapshotError, SnapshotReader, Value};
 use crate::vpl::plan::{Plan, TICK_FIELD, TimerPlan};
 
 /// The timers of a program.
@@ -65,6 +65,24 @@ impl Ticker {
             tick.set(slot, Value::Timestamp(at));
         }
         Some(tick)
+    }
+}
+
+impl Keeps for Ticker {
+    fn save(&self, out: &mut Vec<u8>) {
+        let Self { timers, started } = self;
+        started.write(out);
+        for Timer { plan: _, slots: _, time_slot: _, next_ns } in timers {
+            next_ns.write(out);
+        }
+    }
+
+    fn restore(&mut self, from: &mut SnapshotReader<'_>) -> Result<(), SnapshotError> {
+        self.started = Snapshot::read(from)?;
+        for timer in &mut self.timers {
+            timer.next_ns = Snapshot::read(from)?;
+        }
+        Ok(())
     }
 }
 

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use crate::context::{
-    ContextStage, EdgeSpec, From, GateKeeper, Merging, Rebuild, Router, StageCommand, StageParts, StageSpec,
-    Streams, Ticker, Topology, mergings, topology,
+    ContextStage, EdgeSpec, From, GateKeeper, Merging, Rebuild, Router, SnapshotSink, StageCommand,
+    StageParts, StageSpec, Streams, Ticker, Topology, mergings, topology,
 };
 use crate::cores::{CpuWish, PinPolicy, allowed_cpus, cpu_quota, fuse, place};
 use crate::event::Row;
@@ -19,6 +19,7 @@ use crate::sync::Arc;
 use crate::vpl::plan::{Plan, Strategy};
 
 use super::builder::{Builder, Threads};
+use super::checkpoints::StagePart;
 use super::connectors::Connectors;
 use super::elastic::Elastic;
 use super::ends::{End, Input, Output};
@@ -29,6 +30,7 @@ use super::log::LogRing;
 use super::merge::InputStage;
 use super::metrics::Registry;
 use super::record::Layouts;
+use super::recovery::Recovery;
 use super::regroup::Regroup;
 use super::run::{Engine, Mode, Stepper, Threaded};
 use super::stats::{DeadLetter, StageStats};
@@ -39,36 +41,58 @@ use super::tuning;
 const INBOX_SLOTS: usize = 256;
 
 pub(super) fn build(builder: &Builder) -> Result<Engine, BuildError> {
+    let supervision = Supervision::of(builder)?;
+    let recovery = Recovery::open(builder, &supervision)?;
+    let mut builder = builder.clone();
+    if let Some(recovery) = &recovery {
+        builder.hub = Some(Arc::clone(&recovery.writer.hub));
+        if let Some(found) = &recovery.found {
+            found.size_pools(Arc::make_mut(&mut builder.plan));
+        }
+    }
     // What is built tells of itself there, also what is added later.
-    let builder = &Builder { registry: Arc::new(Registry::new(builder)), ..builder.clone() };
+    builder.registry = Arc::new(Registry::new(&builder));
+    let builder = &builder;
     let plan = &builder.plan;
     let layouts = Arc::new(Layouts::of(plan));
     let topology = topology(plan);
     let order = builder.effective_order();
     let limits = builder.limits.with(&plan.engine);
-    let supervision = Supervision::of(builder)?;
+    let found = recovery.as_ref().and_then(|recovery| recovery.found.as_ref());
+    let restore = |streams: &mut [Streams]| match found {
+        Some(found) => streams
+            .iter_mut()
+            .try_for_each(|streams| streams.restore(&found.saved))
+            .map_err(|error| found.nonsense(error)),
+        None => Ok(()),
+    };
     let is_supervised = supervision.contexts.iter().any(Supervised::needs_supervisor);
     if builder.threads == Threads::AsDeclared && !plan.threaded && !is_supervised {
         let mut streams = Streams::compile(plan, &topology, 0, order, &limits)?;
         arm(builder, std::slice::from_mut(&mut streams))?;
+        restore(std::slice::from_mut(&mut streams))?;
         let logs = LogRing::attach(plan, &mut streams).into_iter().collect();
         let main = [("main".to_owned(), Some(0))];
         let board = board(builder, &supervision, &topology, &Seats::dedicated(), &[], &main);
         let Connectors { delivery, sources, outcome, members } = Connectors::open(builder, &layouts)?;
         board.add_sinks(members);
-        let inline = Inline::new(Arc::clone(plan), streams, builder.live_clock(), delivery)
+        let mut inline = Inline::new(Arc::clone(plan), streams, builder.live_clock(), delivery)
             .with_sources(sources, &outcome)
             .told(&builder.registry);
+        if let Some(recovery) = &recovery {
+            inline.keep_checkpoints(recovery)?;
+        }
         let mode = Mode::Inline(Box::new(inline));
         let tuned = tuning::without_threads(builder, None)?;
         let engine = Engine::new(builder, layouts, mode, board, Vec::new(), logs, Vec::new());
-        return Ok(engine.tuned(tuned).with_connectors(outcome));
+        return Ok(engine.tuned(tuned).with_connectors(outcome).recovered(recovery));
     }
     let mut streams = Vec::with_capacity(topology.stages.len());
     for stage in 0..topology.stages.len() {
         streams.push(Streams::compile(plan, &topology, stage, order, &limits)?);
     }
     arm(builder, &mut streams)?;
+    restore(&mut streams)?;
     let logs = streams.iter_mut().filter_map(|streams| LogRing::attach(plan, streams)).collect();
     let places: Vec<Place> = streams.iter_mut().map(|streams| streams.env().place.clone()).collect();
     if builder.threads == Threads::Stepped {
@@ -83,13 +107,14 @@ pub(super) fn build(builder: &Builder) -> Result<Engine, BuildError> {
         board.add_sinks(std::mem::take(&mut connectors.members));
         let outcome = connectors.outcome.clone();
         let mut assembly = Assembly::new(builder, &topology, &seats, streams, &[], connectors, None);
+        assembly.keep_checkpoints(recovery.as_ref())?;
         let dead_letters = std::mem::take(&mut assembly.dead_letters);
         let tuned = tuning::without_threads(builder, Some(assembly.rings.clone()))?;
         let (stepper, links) = Stepper::new(assembly);
         let mode = Mode::Stepped(Box::new(stepper));
         let engine = Engine::new(builder, layouts, mode, board, dead_letters, logs, Vec::new());
         let elastic = Elastic::new(builder, links);
-        return Ok(engine.tuned(tuned).with_connectors(outcome).elastic(elastic));
+        return Ok(engine.tuned(tuned).with_connectors(outcome).elastic(elastic).recovered(recovery));
     }
     if builder.threads == Threads::Fused && is_supervised {
         return Err(BuildError::Unsupervised { threads: "an engine of fused threads" });
@@ -103,7 +128,8 @@ pub(super) fn build(builder: &Builder) -> Result<Engine, BuildError> {
     board.add_sinks(std::mem::take(&mut connectors.members));
     let outcome = connectors.outcome.clone();
     let care = supervision.care(builder, &topology, &board);
-    let assembly = Assembly::new(builder, &topology, &seats, streams, &wakers, connectors, care);
+    let mut assembly = Assembly::new(builder, &topology, &seats, streams, &wakers, connectors, care);
+    assembly.keep_checkpoints(recovery.as_ref())?;
     for (worker, stage) in assembly.stages {
         workers[worker].add_boxed(stage);
     }
@@ -117,7 +143,8 @@ pub(super) fn build(builder: &Builder) -> Result<Engine, BuildError> {
     let threaded = Threaded::new(running, assembly.inputs, assembly.output, assembly.stats, assembly.drops);
     let mode = Mode::Threads(Box::new(threaded));
     let engine = Engine::new(builder, layouts, mode, board, assembly.dead_letters, logs, warnings);
-    Ok(engine.tuned(tuned).with_connectors(outcome).elastic(Elastic::new(builder, assembly.links)))
+    let elastic = Elastic::new(builder, assembly.links);
+    Ok(engine.tuned(tuned).with_connectors(outcome).elastic(elastic).recovered(recovery))
 }
 
 /// Lets the faults strike that the builder was given.
@@ -376,6 +403,15 @@ impl Assembly {
     }
 }
 
+impl Assembly {
+    /// Gives the ends their parts in checkpoints, and what they go on from.
+    fn keep_checkpoints(&mut self, recovery: Option<&Recovery>) -> Result<(), BuildError> {
+        let (Some(recovery), Some(input)) = (recovery, self.inputs.first_mut()) else { return Ok(()) };
+        input.keep_checkpoints(recovery)?;
+        self.output.keep_checkpoints(recovery)
+    }
+}
+
 /// What it takes to join more stages to those that run.
 #[derive(Debug)]
 pub(super) struct Links {
@@ -480,6 +516,10 @@ pub(super) fn made_stage(
         stats: Arc::clone(&stats.counts),
         hottest: Arc::clone(&stats.hottest),
         gauges: builder.registry.stage(&stats),
+        snapshots: builder
+            .hub
+            .as_ref()
+            .map(|hub| Box::new(StagePart::new(hub, &spec.name)) as Box<dyn SnapshotSink>),
         inbox,
         from_pool,
         shares_flush,

@@ -16,10 +16,12 @@ use crate::supervise::{Declared, Event, Events, Strategy};
 use crate::vpl::plan::Plan;
 
 use super::build;
+use super::checkpoints::Checkpoints;
 use super::error::BuildError;
 use super::metrics::Registry;
 use super::program::Program;
 use super::run::Engine;
+use super::writer::Hub;
 
 /// Slots of a ring unless something else is asked for.
 pub(super) const DEFAULT_CAPACITY: usize = 1024;
@@ -105,6 +107,9 @@ pub struct Builder {
     pub(super) events: Events,
     pub(super) keeps_dead_letters: bool,
     pub(super) interrupt: Option<Interrupt>,
+    pub(super) checkpoints: Option<Checkpoints>,
+    /// Where stages hand over their shares of checkpoints; set while an engine is built.
+    pub(super) hub: Option<Arc<Hub>>,
     #[cfg(feature = "faults")]
     pub(super) faults: Vec<crate::context::Fault>,
 }
@@ -150,6 +155,8 @@ impl Builder {
             events: Events::none(),
             keeps_dead_letters: false,
             interrupt: None,
+            checkpoints: None,
+            hub: None,
             #[cfg(feature = "faults")]
             faults: Vec::new(),
         }
@@ -458,6 +465,13 @@ impl Builder {
         self
     }
 
+    /// Keeps checkpoints, and goes on from the newest one where there is any: see [`Checkpoints`].
+    #[must_use]
+    pub fn checkpoints(mut self, checkpoints: Checkpoints) -> Self {
+        self.checkpoints = Some(checkpoints);
+        self
+    }
+
     /// Lets a fault strike at a stream, for tests and drills.
     #[cfg(feature = "faults")]
     #[must_use]
@@ -487,11 +501,41 @@ impl Builder {
                 return Err(BuildError::Option(format!("{name} must be at least 1")));
             }
         }
+        self.declared_checkpoints()?;
         if let Some(live) = self.live_clock() {
             // What `now()` is in the values of globals.
             Arc::make_mut(&mut self.plan).live_since_ns = Some(live.now_ns());
         }
         build::build(&self)
+    }
+
+    /// Takes what the program says about checkpoints for what the caller does not say.
+    fn declared_checkpoints(&mut self) -> Result<(), BuildError> {
+        let settings = &self.plan.engine;
+        if self.checkpoints.is_none()
+            && let Some(below) = &settings.checkpoint_dir
+        {
+            let Some(directory) = &self.directory else {
+                return Err(BuildError::Option(format!(
+                    "the program keeps its checkpoints in {below}, and was not loaded from a file: \
+                     Builder::directory says below which directory that is"
+                )));
+            };
+            self.checkpoints = Some(Checkpoints::in_directory(directory.join(below)));
+        }
+        let asks = settings.checkpoint_interval_ns.is_some() || settings.checkpoint_events.is_some();
+        match &mut self.checkpoints {
+            Some(checkpoints) => checkpoints.declared(settings),
+            None if asks => {
+                return Err(BuildError::Option(
+                    "the program says how often checkpoints are made, and nobody says where they are kept: \
+                     `checkpoint_dir`, or --checkpoint-dir"
+                        .to_owned(),
+                ));
+            }
+            None => {}
+        }
+        Ok(())
     }
 
     /// The clock that a live engine goes by.

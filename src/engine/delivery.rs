@@ -1,10 +1,11 @@
 //! Where the rows that leave the engine go: results to the embedder, and rows of `.to` to their sinks.
 
 use crate::connect::{SinkCounts, Sinks};
-use crate::event::Row;
+use crate::event::{Row, SnapshotError, SnapshotReader};
 use crate::sync::Arc;
 
 use super::record::{Layouts, Record};
+use super::writer::Before;
 
 /// Hands rows over, on the thread that takes results.
 #[derive(Debug)]
@@ -42,6 +43,23 @@ impl Delivery {
     pub(super) fn settle(&mut self, is_idle: bool) {
         if let Some(sinks) = &mut self.sinks {
             sinks.settle(is_idle);
+        }
+    }
+
+    /// Writes what sinks have collected, and writes down how long their files are; they have to be on disk before.
+    pub(super) fn save(&mut self, out: &mut Vec<u8>, before: &mut Vec<Before>) {
+        if let Some(sinks) = &mut self.sinks {
+            for file in sinks.save(out) {
+                before.push(Box::new(move || file.sync_data()));
+            }
+        }
+    }
+
+    /// Cuts the files of sinks back to what they were.
+    pub(super) fn restore(&mut self, from: &mut SnapshotReader<'_>) -> Result<(), SnapshotError> {
+        match &mut self.sinks {
+            Some(sinks) => sinks.restore(from),
+            None => Ok(()),
         }
     }
 

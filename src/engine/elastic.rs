@@ -85,6 +85,13 @@ impl Elastic {
         self.pools.iter().map(|(stream, stages)| (*stream, stages.len()))
     }
 
+    /// How many workers the pool of the stream called `name` has; 0 where there is no such pool.
+    pub(super) fn workers_of(&self, name: &str) -> usize {
+        let mut pools =
+            self.pools.iter().filter(|(stream, _)| self.builder.plan.streams[**stream].name == name);
+        pools.next().map_or(0, |(_, stages)| stages.len())
+    }
+
     /// Tells everybody that the pool of `stream` in `context` will have so many workers; gives back those that have
     /// to be started.
     pub(super) fn resize(

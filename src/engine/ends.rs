@@ -6,20 +6,24 @@ use std::time::Duration;
 
 use crate::connect::{Outcome, SinkCounts, Sources};
 use crate::context::{Router, StageCommand};
-use crate::event::Row;
+use crate::event::{Keeps, Row, Snapshot, SnapshotError, SnapshotReader};
 use crate::flow::{Drained, FanIn, OutPort, OutsideEnds, PendingFull};
 use crate::idle::{Idle, IdleState};
 use crate::ring::Receiver;
 use crate::supervise::{Called, SinkGuard, WhileOpen};
 use crate::sync::Arc;
 
+use super::checkpoints::{InputPart, OutputPart};
 use super::delivery::Delivery;
+use super::error::BuildError;
 use super::event::Event;
 use super::metrics::EndCounts;
 use super::record::Record;
+use super::recovery::{Recovery, Restored};
 use super::regroup::Regroup;
 use super::sampling::{Arrivals, Sampler};
 use super::stats::TakenCounts;
+use super::writer::Before;
 
 /// Rows that a poll takes off the rings at once, where they have to be put in order.
 const POLL_LIMIT: usize = 256;
@@ -40,6 +44,7 @@ pub struct Input {
     /// What has become of them.
     connectors: Outcome,
     watch: InputWatch,
+    checkpoints: Option<Box<InputPart>>,
 }
 
 /// What is told of an input while it is used.
@@ -112,7 +117,60 @@ impl Input {
             sources: None,
             connectors: Outcome::default(),
             watch,
+            checkpoints: None,
         }
+    }
+
+    /// Takes part in checkpoints from now on, and goes on from the one that there is.
+    pub(super) fn keep_checkpoints(&mut self, recovery: &Recovery) -> Result<(), BuildError> {
+        if let Some(found) = &recovery.found {
+            self.go_on(found).map_err(|error| found.nonsense(error))?;
+        }
+        let part = InputPart::new(&recovery.settings, &recovery.writer.hub, self.events());
+        self.checkpoints = Some(Box::new(part));
+        Ok(())
+    }
+
+    fn go_on(&mut self, found: &Restored) -> Result<(), SnapshotError> {
+        let mut reader = SnapshotReader::new(&found.input);
+        let sources: Vec<u8> = Snapshot::read(&mut reader)?;
+        if let Some(own) = &mut self.sources {
+            own.restore(&mut SnapshotReader::new(&sources))?;
+        }
+        if let End::Router(router) = &mut self.end {
+            router.entry().restore(&mut reader, found.keeps_timers)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a checkpoint is due and can begin; never where none are kept. Where the embedder says when
+    /// ([`Checkpoints::by_hand`](super::Checkpoints::by_hand)) it is to be asked after each event.
+    #[inline]
+    pub fn checkpoint_due(&mut self) -> bool {
+        let events = self.events();
+        self.checkpoints.as_mut().is_some_and(|part| part.is_due(events))
+    }
+
+    /// Begins a checkpoint behind everything that was pushed. `position` is for the embedder: whoever goes on from it
+    /// finds it in [`Resumed::input`](super::Resumed::input). False if none are kept, or one is under way.
+    pub fn checkpoint(&mut self, position: &[u8]) -> bool {
+        let (Some(part), End::Router(router)) = (&mut self.checkpoints, &mut self.end) else { return false };
+        let (events, seq) = (router.events(), router.last_seq());
+        let sources = &self.sources;
+        let begun = part.begin(events, seq, position, |out| {
+            save_sources(sources.as_deref(), out);
+            router.entry().save(out);
+        });
+        if let Some(checkpoint) = begun {
+            router.send_checkpoint(checkpoint);
+            self.publish();
+        }
+        begun.is_some()
+    }
+
+    /// Where to go on: how many events have come in, those before a restart included.
+    pub fn seek_hint(&self) -> u64 {
+        self.events()
     }
 
     /// It brings the events of `sources` as well.
@@ -160,7 +218,19 @@ impl Input {
         if self.sources.is_some() {
             self.push_sources(usize::MAX, Some(row.time_ns()))?;
         }
-        self.push_one(row)
+        self.push_one(row)?;
+        self.checkpoint_if_due();
+        Ok(())
+    }
+
+    #[inline]
+    fn checkpoint_if_due(&mut self) {
+        if self.checkpoints.is_some() {
+            let events = self.events();
+            if self.checkpoints.as_mut().is_some_and(|part| part.is_due_by_itself(events)) {
+                self.checkpoint(&[]);
+            }
+        }
     }
 
     /// Sends up to `limit` events of the sources that come before one at `before_ns`; returns how many: fewer, if there
@@ -187,6 +257,10 @@ impl Input {
             count += 1;
         };
         self.sources = Some(sources);
+        // Not for each of them: between two events from elsewhere it would not be known where that input is.
+        if before_ns.is_none() {
+            self.checkpoint_if_due();
+        }
         outcome
     }
 
@@ -407,6 +481,7 @@ pub struct Output {
     results: u64,
     taken: Option<Arc<TakenCounts>>,
     watch: OutputWatch,
+    checkpoints: Option<Box<OutputPart>>,
 }
 
 /// What became of a result that was offered to a sink.
@@ -445,7 +520,93 @@ impl Output {
         watch: OutputWatch,
     ) -> Self {
         let (added, current, offered, taken) = (Vec::new(), None, None, None);
-        Self { rings, inbox, added, regroup, delivery, current, offered, results: 0, taken, watch }
+        let checkpoints = None;
+        Self {
+            rings,
+            inbox,
+            added,
+            regroup,
+            delivery,
+            current,
+            offered,
+            results: 0,
+            taken,
+            watch,
+            checkpoints,
+        }
+    }
+
+    /// Takes part in checkpoints from now on, and goes on from the one that there is.
+    pub(super) fn keep_checkpoints(&mut self, recovery: &Recovery) -> Result<(), BuildError> {
+        if let Some(found) = &recovery.found {
+            self.results = found.resumed.results;
+            let restored = self.delivery.restore(&mut SnapshotReader::new(&found.output));
+            restored.map_err(|error| found.nonsense(error))?;
+        }
+        self.checkpoints = Some(Box::new(OutputPart::new(&recovery.settings, &recovery.writer.hub)));
+        Ok(())
+    }
+
+    /// The checkpoint whose barrier is next: all results in front of it have been handed over.
+    fn barrier(&mut self) -> Option<u64> {
+        let checkpoint = self.rings.checkpoint()?;
+        if let Some(regroup) = &mut self.regroup {
+            regroup.advance(self.rings.frontier());
+        }
+        let is_empty = self.offered.is_none() && self.regroup.as_ref().is_none_or(Regroup::is_empty);
+        is_empty.then_some(checkpoint)
+    }
+
+    /// Whether all results in front of a checkpoint's barrier have been handed over, and those behind it wait for
+    /// [`cut`](Self::cut). Only where the embedder cuts by hand
+    /// ([`Checkpoints::by_hand`](super::Checkpoints::by_hand)).
+    #[inline]
+    pub fn at_checkpoint(&mut self) -> bool {
+        let waits = self.checkpoints.as_ref().is_some_and(|part| part.by_hand && !part.is_closed);
+        waits && self.barrier().is_some()
+    }
+
+    /// At a checkpoint: says where the sink is, for [`Resumed::output`](super::Resumed::output), and goes on. What the
+    /// sink was given must be safe by now.
+    pub fn cut(&mut self, position: &[u8]) {
+        self.cut_before(position, Vec::new());
+    }
+
+    /// The same where what the sink was given is not safe yet: `sync` makes it so, on the thread that writes
+    /// checkpoints, before this one is written. If it fails the checkpoint does.
+    pub fn cut_after(
+        &mut self,
+        position: &[u8],
+        sync: impl FnOnce() -> std::io::Result<()> + Send + 'static,
+    ) {
+        self.cut_before(position, vec![Box::new(sync)]);
+    }
+
+    fn cut_before(&mut self, position: &[u8], before: Vec<Before>) {
+        let Some(checkpoint) = self.barrier() else { return };
+        if let Some(part) = self.checkpoints.as_mut().filter(|part| !part.is_closed) {
+            let delivery = &mut self.delivery;
+            part.complete(checkpoint, self.results, position, before, |out, before| {
+                delivery.save(out, before);
+            });
+        }
+        self.rings.pass_checkpoint();
+    }
+
+    /// Whoever called has handled what he was given: a barrier that comes next is passed, unless he says so himself.
+    #[inline]
+    fn cut_if_due(&mut self) {
+        let by_itself = self.checkpoints.as_ref().is_some_and(|part| !part.by_hand || part.is_closed);
+        if by_itself && self.rings.checkpoint().is_some() {
+            self.cut(&[]);
+        }
+    }
+
+    /// The run ends: no checkpoint is completed any more.
+    pub(super) fn close_checkpoints(&mut self) {
+        if let Some(part) = &mut self.checkpoints {
+            part.is_closed = true;
+        }
     }
 
     /// Takes the rings of new workers.
@@ -463,6 +624,7 @@ impl Output {
 
     /// The next result, if there is one now.
     pub fn poll(&mut self) -> Option<Record<'_>> {
+        self.cut_if_due();
         self.current = self.offered.take().or_else(|| self.next_result());
         self.current.as_ref().map(|row| self.delivery.record(row))
     }
@@ -490,6 +652,7 @@ impl Output {
         guard: &mut SinkGuard,
         sink: impl FnOnce(Record<'_>) -> Result<(), E>,
     ) -> Offer<'_, E> {
+        self.cut_if_due();
         let Some(row) = self.offered.take().or_else(|| self.next_result()) else { return Offer::Nothing };
         let delivery = &self.delivery;
         match guard.call(|| sink(delivery.record(&row))) {
@@ -521,6 +684,7 @@ impl Output {
     /// Hands over results where they lie, up to `limit` rows; returns how many rows there were. Faster than
     /// [`poll`](Self::poll).
     pub fn drain(&mut self, limit: usize, mut sink: impl FnMut(Record<'_>)) -> usize {
+        self.cut_if_due();
         self.obey();
         let offered = usize::from(self.offered.is_some());
         if let Some(row) = self.offered.take() {
@@ -585,6 +749,15 @@ impl Output {
     pub(super) fn finish(&mut self) {
         self.delivery.finish();
     }
+}
+
+/// Writes down where the program's own files are.
+pub(super) fn save_sources(sources: Option<&Sources>, out: &mut Vec<u8>) {
+    let mut bytes = Vec::new();
+    if let Some(sources) = sources {
+        sources.save(&mut bytes);
+    }
+    bytes.write(out);
 }
 
 /// Takes rows from the rings into the regrouping.

@@ -1,7 +1,9 @@
 //! What can go wrong between a program and its end.
 
+use crate::checkpoint::StoreError;
 use crate::connect::ConnectError;
 use crate::cores::PlacementError;
+use crate::event::SnapshotError;
 use crate::flow::{JoinError, StartError};
 use crate::operators::CompileError;
 use crate::supervise::Escalation;
@@ -40,9 +42,44 @@ pub enum BuildError {
         /// What runs the contexts instead.
         threads: &'static str,
     },
+    /// Checkpoints cannot be kept, or cannot be gone on from.
+    #[error(transparent)]
+    Recovery(#[from] RecoveryError),
     /// The CPUs that this process may use cannot be read.
     #[error("cannot read which CPUs this process may use: {0}")]
     Cpus(std::io::Error),
+}
+
+/// Why an engine cannot go on from a checkpoint, or make any.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecoveryError {
+    /// The directory cannot be used, or what is in it cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The checkpoint is of another program.
+    #[error(
+        "{path} is of another program: {}; its state cannot be gone on from (streams that are the same can, if changes \
+         are allowed)",
+        .changed.join(", ")
+    )]
+    Changed {
+        /// The checkpoint.
+        path: String,
+        /// What has changed.
+        changed: Vec<String>,
+    },
+    /// What is in the checkpoint makes no sense, although its checksum holds.
+    #[error("{path} cannot be gone on from: {error}")]
+    Content {
+        /// The checkpoint.
+        path: String,
+        /// What is wrong.
+        error: SnapshotError,
+    },
+    /// The thread that writes checkpoints cannot be started.
+    #[error("cannot start the thread that writes checkpoints: {0}")]
+    Thread(std::io::Error),
 }
 
 /// Why a run goes no further.
@@ -80,6 +117,10 @@ pub enum EngineError {
     /// ([`Builder::interrupt_when`](super::Builder::interrupt_when)); the event was not taken.
     #[error("interrupted while waiting for room on a ring")]
     Interrupted,
+    /// The barrier of a checkpoint waits for [`Engine::cut`](super::Engine::cut), and nothing moves before; the event
+    /// was not taken. Only where the embedder cuts by hand.
+    #[error("a checkpoint waits to be told where the sink is")]
+    AtCheckpoint,
     /// The input or the output was taken; use that.
     #[error("the {0} was taken")]
     Taken(&'static str),
@@ -174,6 +215,9 @@ pub enum ResizeError {
     /// Earlier resizes wait: a stage is slow, or nobody polls the output.
     #[error("earlier resizes of stream {0} are not done yet: a stage is slow, or nobody takes results")]
     Busy(String),
+    /// A checkpoint is under way, which has to find the workers that there are; it is a matter of milliseconds.
+    #[error("a checkpoint is under way; stream {0} can be resized when it is done")]
+    AtCheckpoint(String),
     /// A new worker cannot be compiled.
     #[error(transparent)]
     Compile(#[from] CompileError),

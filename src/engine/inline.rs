@@ -5,17 +5,21 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::connect::{Outcome, SinkCounts, Sources};
-use crate::context::{Failure, LiveClock, Outlet, StreamGauges, Streams, Ticker};
-use crate::event::{Row, Value};
+use crate::context::{Entry, Failure, LiveClock, Outlet, SnapshotSink, StreamGauges, Streams, Ticker};
+use crate::event::{Keeps, Row, Snapshot, SnapshotError, SnapshotReader, Value};
 use crate::metrics::LatencyWriter;
 use crate::operators::StreamStats;
 use crate::vpl::plan::Plan;
 
+use super::checkpoints::InlineParts;
 use super::delivery::Delivery;
-use super::error::EngineError;
+use super::ends::save_sources;
+use super::error::{BuildError, EngineError};
 use super::metrics::{EndCounts, Registry};
 use super::record::Record;
+use super::recovery::{Recovery, Restored};
 use super::stats::DeadLetter;
+use super::writer::Before;
 
 /// Dead letters that are kept until somebody takes them.
 pub(super) const DEAD_LETTERS_KEPT: usize = 10_000;
@@ -37,6 +41,7 @@ pub(super) struct Inline {
     finished: bool,
     queue: Queue,
     told: Told,
+    checkpoints: Option<Box<InlineParts>>,
 }
 
 /// Events after which counts are stored where others can read them.
@@ -267,7 +272,90 @@ impl Inline {
         let front = Front { streams, ticker, live, last_seq: 0 };
         let (sources, connectors) = (None, Outcome::default());
         let told = Told { counts: EndCounts::new(1), gauges: StreamGauges::default(), unreported: 0 };
-        Self { front, sources, connectors, delivery, events: 0, closing: false, finished: false, queue, told }
+        Self {
+            front,
+            sources,
+            connectors,
+            delivery,
+            events: 0,
+            closing: false,
+            finished: false,
+            queue,
+            told,
+            checkpoints: None,
+        }
+    }
+
+    /// Takes part in checkpoints from now on, and goes on from the one that there is.
+    pub(super) fn keep_checkpoints(&mut self, recovery: &Recovery) -> Result<(), BuildError> {
+        if let Some(found) = &recovery.found {
+            self.go_on(found).map_err(|error| found.nonsense(error))?;
+        }
+        let parts = InlineParts::new(&recovery.settings, &recovery.writer.hub, self.events);
+        self.checkpoints = Some(Box::new(parts));
+        Ok(())
+    }
+
+    fn go_on(&mut self, found: &Restored) -> Result<(), SnapshotError> {
+        let mut reader = SnapshotReader::new(&found.input);
+        let sources: Vec<u8> = Snapshot::read(&mut reader)?;
+        if let Some(own) = &mut self.sources {
+            own.restore(&mut SnapshotReader::new(&sources))?;
+        }
+        entry(&mut self.front, &mut self.events).restore(&mut reader, found.keeps_timers)?;
+        self.queue.results = found.resumed.results;
+        self.delivery.restore(&mut SnapshotReader::new(&found.output))
+    }
+
+    /// Whether a checkpoint is due and can begin: all results have been handed over.
+    #[inline]
+    pub(super) fn checkpoint_due(&mut self) -> bool {
+        let Some(parts) = &mut self.checkpoints else { return false };
+        self.queue.rows.is_empty() && parts.input.is_due(self.events)
+    }
+
+    #[inline]
+    fn checkpoint_if_due(&mut self) {
+        if let Some(parts) = &mut self.checkpoints
+            && self.queue.rows.is_empty()
+            && parts.input.is_due_by_itself(self.events)
+        {
+            self.checkpoint(&[]);
+            self.cut(&[], Vec::new());
+        }
+    }
+
+    /// Writes everything down, if nothing waits to be handed over.
+    pub(super) fn checkpoint(&mut self, position: &[u8]) -> bool {
+        let Self { front, sources, events, checkpoints, queue, .. } = self;
+        let Some(parts) = checkpoints.as_mut().filter(|_| queue.rows.is_empty()) else { return false };
+        let (count, seq) = (*events, front.last_seq);
+        parts.under_way = parts.input.begin(count, seq, position, |out| {
+            save_sources(sources.as_ref(), out);
+            entry(front, events).save(out);
+        });
+        let Some(checkpoint) = parts.under_way else { return false };
+        let mut state = parts.stage.buffer();
+        front.streams.save(&mut state);
+        parts.stage.hand_over(checkpoint, state, front.streams.holds());
+        true
+    }
+
+    /// Whether a checkpoint waits to be told where the sink is.
+    #[inline]
+    pub(super) fn at_checkpoint(&self) -> bool {
+        self.checkpoints.as_ref().is_some_and(|parts| parts.under_way.is_some())
+    }
+
+    /// Says where the sink is.
+    pub(super) fn cut(&mut self, position: &[u8], before: Vec<Before>) {
+        let Self { checkpoints, delivery, queue, .. } = self;
+        if let Some(parts) = checkpoints
+            && let Some(checkpoint) = parts.under_way.take()
+        {
+            let save = |out: &mut Vec<u8>, before: &mut Vec<Before>| delivery.save(out, before);
+            parts.output.complete(checkpoint, queue.results, position, before, save);
+        }
     }
 
     /// Stores what is counted, and measured, in `registry`.
@@ -388,6 +476,9 @@ impl Inline {
         self.begin();
         let Self { front, delivery, queue, .. } = self;
         front.run(row, &mut Through { delivery, sink, queue });
+        if self.checkpoints.is_some() {
+            self.checkpoint_if_due();
+        }
         Ok(())
     }
 
@@ -413,6 +504,10 @@ impl Inline {
             }
             count += 1;
             self.check()?;
+        }
+        // Not for each of them: between two events from elsewhere it would not be known where that input is.
+        if before_ns.is_none() && self.checkpoints.is_some() {
+            self.checkpoint_if_due();
         }
         Ok(count)
     }
@@ -449,6 +544,9 @@ impl Inline {
         }
         self.delivery.settle(true);
         self.rest();
+        if !self.is_finished() {
+            self.checkpoint_if_due();
+        }
         (self.queue.results - before) as usize
     }
 
@@ -485,6 +583,12 @@ impl Inline {
         }
         self.report();
     }
+}
+
+/// What a checkpoint has of the front.
+fn entry<'a>(front: &'a mut Front, events: &'a mut u64) -> Entry<'a> {
+    let Front { streams: _, ticker, live, last_seq } = front;
+    Entry { last_seq, events, ticker, live }
 }
 
 /// The next event of the sources that comes before one at `before_ns`.

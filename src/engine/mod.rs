@@ -26,6 +26,7 @@
 
 mod build;
 mod builder;
+mod checkpoints;
 mod connectors;
 mod delivery;
 mod elastic;
@@ -45,18 +46,21 @@ mod metrics;
 mod program;
 mod prometheus;
 mod record;
+mod recovery;
 mod regroup;
 mod run;
 mod sampling;
 mod stats;
 mod supervision;
 mod tuning;
+mod writer;
 
 pub use crate::connect::{BadLine, ConnectError, SinkCounts, UnwrittenRow};
 pub use builder::Builder;
+pub use checkpoints::{CheckpointNews, Checkpoints, Resumed};
 pub use elastic::Resizing;
 pub use ends::{Input, InputError, Offer, Output};
-pub use error::{BuildError, EngineError, EventError, ResizeError};
+pub use error::{BuildError, EngineError, EventError, RecoveryError, ResizeError};
 pub use event::{Event, EventType, Field};
 pub use log::log_json;
 pub use metrics::{LatencyMetrics, Metrics, MetricsReader, RingMetrics, WorkerMetrics};

@@ -14,6 +14,7 @@ use crate::vpl::plan::Plan;
 
 use super::build::{Assembly, Links};
 use super::builder::{Builder, Interrupt};
+use super::checkpoints::{Resumed, section_of};
 use super::elastic::{Elastic, NewWorker, Resizing};
 use super::ends::{Input, InputError, Output, Refused};
 use super::error::{EngineError, EventError, ResizeError};
@@ -29,7 +30,9 @@ use super::stats::{
     ContextStats, DeadLetter, LostState, StageStats, Stats, StreamCounts, TakenCounts, by_stream,
 };
 use super::tuning::{LowJitterStats, Tuned};
+use super::writer::Writer;
 
+mod checkpoints;
 mod sources;
 
 /// How long [`Engine::finish`] waits for the threads to end.
@@ -64,6 +67,9 @@ pub struct Engine {
     elastic: Option<Box<Elastic>>,
     /// Filled when the run has ended.
     ended: Option<Stats>,
+    resumed: Option<Box<Resumed>>,
+    /// The thread that writes checkpoints. Behind all else, so that it outlives whoever takes part in them.
+    writer: Option<Writer>,
 }
 
 /// Who runs the program.
@@ -289,6 +295,8 @@ impl Engine {
             taken: Arc::default(),
             elastic: None,
             ended: None,
+            resumed: None,
+            writer: None,
         }
     }
 
@@ -320,7 +328,19 @@ impl Engine {
         if !matches!(self.mode, Mode::Threads(_) | Mode::Stepped(_)) {
             return Err(no_pool());
         }
-        let (resizing, new) = elastic.resize(context, stream, workers)?;
+        let (resizing, new) = match &self.writer {
+            None => elastic.resize(context, stream, workers)?,
+            Some(Writer { hub, .. }) => {
+                let before = elastic.workers_of(stream);
+                let busy = || ResizeError::AtCheckpoint(stream.to_owned());
+                let resized = hub.resize(busy, || {
+                    let (resizing, new) = elastic.resize(context, stream, workers)?;
+                    Ok::<_, ResizeError>((resizing.clone(), (resizing, new)))
+                })?;
+                (workers..before).for_each(|left| hub.leaves(&section_of(&format!("{stream}#{left}"))));
+                resized
+            }
+        };
         for NewWorker { mut worker, stage, stats, drops, dead_letters, log } in new {
             match &mut self.mode {
                 Mode::Threads(threads) => {
@@ -419,6 +439,9 @@ impl Engine {
         match &mut self.mode {
             Mode::Inline(inline) => {
                 inline.check()?;
+                if inline.at_checkpoint() {
+                    return Err(EngineError::AtCheckpoint);
+                }
                 if inline.is_finished() {
                     return Err(EngineError::Closed);
                 }
@@ -440,6 +463,9 @@ impl Engine {
                     match input.try_push_row(row) {
                         Ok(()) => return Ok(()),
                         Err(Refused::Full) => {
+                            if output.at_checkpoint() {
+                                return Err(EngineError::AtCheckpoint);
+                            }
                             // What is stuck makes no room, and what has failed for good needs none.
                             if self.board.has_escalated() {
                                 return Err(EngineError::Closed);
@@ -465,6 +491,9 @@ impl Engine {
                         Ok(()) => return Ok(()),
                         Err(Refused::Full) => {}
                         Err(refused) => return Err(refused.into()),
+                    }
+                    if stepper.output.at_checkpoint() {
+                        return Err(EngineError::AtCheckpoint);
                     }
                     // Without room, stepping and taking results makes some.
                     stepper.step();
@@ -566,6 +595,7 @@ impl Engine {
         deadline: Duration,
         mut sink: impl FnMut(Record<'_>),
     ) -> Result<&Stats, EngineError> {
+        self.close_checkpoints();
         let give_up = Instant::now().checked_add(deadline);
         let board = Arc::clone(&self.board);
         let late = || last_moment(give_up, &board).is_some_and(|at| Instant::now() >= at);
@@ -657,6 +687,10 @@ impl Engine {
     /// Asks the run to end although inputs are still open: what has come in so far is still handled.
     pub fn stop(&self) {
         if let Mode::Threads(threads) = &self.mode {
+            // Rings are cut where they are, a barrier in one of them or not.
+            if let Some(writer) = &self.writer {
+                writer.hub.give_up();
+            }
             threads.running.stop();
         }
     }
@@ -670,6 +704,9 @@ impl Engine {
         let Mode::Threads(mut threads) = std::mem::replace(&mut self.mode, Mode::Over) else {
             return self.ended.as_ref().ok_or(EngineError::Closed);
         };
+        if let Some(output) = &mut threads.output {
+            output.close_checkpoints();
+        }
         // What pends in front of a full ring is waited for, as the threads are: no longer than the deadline says.
         let give_up = Instant::now().checked_add(deadline);
         let late = || last_moment(give_up, &self.board).is_some_and(|at| Instant::now() >= at);

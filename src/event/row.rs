@@ -30,6 +30,8 @@ pub enum Signal {
     /// No event: from here on a pool has another number of workers. Everything with this sequence number or a smaller
     /// one has been sent.
     Resize = 4,
+    /// No event: the barrier of a checkpoint. Everything with this sequence number or a smaller one has been sent.
+    Checkpoint = 5,
 }
 
 /// Set where some slot holds a value behind a pointer, so that copying and dropping need more than bytes.
@@ -138,6 +140,15 @@ impl Row {
         let mut row = Self::header(0, watermark_ns);
         row.seq = seq;
         row.signal = Signal::Resize;
+        row
+    }
+
+    /// The barrier of the checkpoint with this number, behind everything with this sequence number.
+    pub fn checkpoint(seq: u64, checkpoint: u64) -> Self {
+        let mut row = Self::header(0, checkpoint as i64);
+        row.seq = seq;
+        row.rank = u16::MAX;
+        row.signal = Signal::Checkpoint;
         row
     }
 

@@ -16,6 +16,13 @@
 //! in front of full rings, a full ring's head is not greater than they are, and every lane that is waited for
 //! has a head or can be told that nothing as small will come. The price is that the output of one sequence
 //! number must fit into the pending queue of its port.
+//!
+//! ## Checkpoints
+//!
+//! The barrier of a checkpoint holds its lane: what is behind it is not looked at. A lane that is held counts as empty,
+//! with nothing to come up to the barrier's sequence number, so nobody who merges waits for it; and a lane that is
+//! ahead is just not read, until every other lane is held or has ended. Then [`checkpoint`](FanIn::checkpoint) says so,
+//! and [`pass_checkpoint`](FanIn::pass_checkpoint) lets all of them go on.
 
 use super::gauge::LaneGauge;
 use super::item::Ordered;
@@ -84,6 +91,8 @@ struct Lane<T> {
     generation: u32,
     /// What was in the ring was moved to another one, which only this end knows.
     is_moved: bool,
+    /// The barrier of this checkpoint is at its head.
+    held_by: Option<u64>,
 }
 
 /// How far a lane has been read.
@@ -126,12 +135,26 @@ impl Position {
 impl<T: Ordered> Lane<T> {
     fn new(receiver: Receiver<T>, position: Position) -> Self {
         let (tally, can_skip) = (receiver.tally(), receiver.policy() == WhenFull::DropOldest);
-        Self { receiver, position, tally, can_skip, taken: 0, gauge: None, generation: 0, is_moved: false }
+        Self {
+            receiver,
+            position,
+            tally,
+            can_skip,
+            taken: 0,
+            gauge: None,
+            generation: 0,
+            is_moved: false,
+            held_by: None,
+        }
     }
 
     /// What is known of the lane now. Progress in front of the head is consumed and counted in `signals`.
     fn look(&mut self, signals: &mut usize) -> LaneView {
+        if self.held_by.is_some() {
+            return self.position.open();
+        }
         match self.receiver.peek() {
+            Ok(item) if item.checkpoint().is_some() => return self.hold(),
             Ok(item) if !item.is_progress() => return LaneView::Head(Key::of(item)),
             Ok(_) => {}
             Err(PopError::Empty) => return self.position.open(),
@@ -139,11 +162,23 @@ impl<T: Ordered> Lane<T> {
         }
         *signals += self.skip_progress();
         match self.receiver.peek() {
+            Ok(item) if item.checkpoint().is_some() => self.hold(),
             Ok(item) if !item.is_progress() => LaneView::Head(Key::of(item)),
             Err(PopError::Closed) => LaneView::Ended,
             // Progress that came just now is left to the next look, so that this one stays bounded.
             Ok(_) | Err(PopError::Empty) => self.position.open(),
         }
+    }
+
+    /// The barrier of a checkpoint is at the head.
+    #[cold]
+    fn hold(&mut self) -> LaneView {
+        if let Ok(barrier) = self.receiver.peek() {
+            self.held_by = barrier.checkpoint();
+            let seq = barrier.seq();
+            self.position.progress(seq);
+        }
+        self.position.open()
     }
 
     fn skip_progress(&mut self) -> usize {
@@ -376,6 +411,8 @@ impl<T: Ordered> FanIn<T> {
         while drained.taken + drained.signals < limit {
             if !matches!(self.views[..], [LaneView::Open { .. }]) {
                 self.look(&mut drained.signals);
+            } else if self.lanes[0].held_by.is_some() {
+                break;
             }
             let (lane, below) = match (&self.views[..], choose(self.order, &self.views, self.turn)) {
                 (_, Choice::Take { lane, below }) => (lane, below),
@@ -451,7 +488,7 @@ impl<T: Ordered> FanIn<T> {
         let mut handled = Handled { chunk: Some(chunk), count: 0, skipped: 0, tally, taken };
         let Handled { chunk, count, skipped, .. } = &mut handled;
         let (first, second) = chunk.as_ref().map_or((&[][..], &[][..]), ReadChunk::as_slices);
-        let mut head = None;
+        let (mut head, mut held_by) = (None, None);
         let mut go_on = true;
         for item in first.iter().chain(second) {
             let seq = item.seq();
@@ -460,6 +497,11 @@ impl<T: Ordered> FanIn<T> {
                 drained.signals += 1;
                 *count += 1;
                 continue;
+            }
+            held_by = item.checkpoint();
+            if held_by.is_some() {
+                position.progress(seq);
+                break;
             }
             // Looked at for each item: while one is handled much can come that is newer.
             if *can_skip && first_taken + (*count as u64) < tally.skip_mark() {
@@ -502,6 +544,7 @@ impl<T: Ordered> FanIn<T> {
         drop(handled);
         self.under_way = None;
         let lane = &mut self.lanes[lane_index];
+        lane.held_by = held_by;
         if let Some(gauge) = &mut lane.gauge {
             // Where it was read up to the limit, there may be more.
             gauge.saw(if there == limit { lane.receiver.len() + count } else { there });
@@ -554,6 +597,31 @@ impl<T: Ordered> FanIn<T> {
         self.views[head.lane] = lane.position.open();
         self.started = self.started.max(item.seq());
         Some(item)
+    }
+
+    /// The checkpoint whose barrier has come on every lane that has not ended. Nothing is taken before it is
+    /// [passed](Self::pass_checkpoint).
+    #[inline]
+    pub fn checkpoint(&self) -> Option<u64> {
+        self.lanes.iter().find_map(|lane| lane.held_by).filter(|_| self.is_aligned())
+    }
+
+    #[cold]
+    fn is_aligned(&self) -> bool {
+        let mut lanes = self.lanes.iter().zip(&self.views);
+        lanes.all(|(lane, view)| lane.held_by.is_some() || *view == LaneView::Ended)
+    }
+
+    /// Takes the barrier off every lane: what is behind it comes next.
+    pub fn pass_checkpoint(&mut self) {
+        for lane in &mut self.lanes {
+            if lane.held_by.take().is_some() && lane.receiver.pop().is_ok() {
+                lane.taken += 1;
+                if let Some(gauge) = &mut lane.gauge {
+                    gauge.took(lane.taken);
+                }
+            }
+        }
     }
 
     /// True once every lane has ended and everything was taken.

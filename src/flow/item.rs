@@ -27,6 +27,13 @@ pub trait Ordered {
     fn is_barrier(&self) -> bool {
         false
     }
+    /// The number of the checkpoint, if this is its barrier: everything up to its sequence number has been sent, and
+    /// what comes behind it on any lane is not to be taken before it has come on every one. It is handed to nobody:
+    /// see [`FanIn::checkpoint`](super::FanIn::checkpoint).
+    #[inline]
+    fn checkpoint(&self) -> Option<u64> {
+        None
+    }
     /// The news that everything up to `seq` has been sent.
     fn progress(seq: u64) -> Self;
     /// False for progress, and for whatever else need not be counted where items are dropped, because the next of

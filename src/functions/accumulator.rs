@@ -9,8 +9,8 @@ use std::cmp::Ordering;
 
 use hashbrown::HashTable;
 
-use crate::event::Value;
 use crate::event::order::{key_cmp, key_eq, key_hash};
+use crate::event::{Snapshot, SnapshotError, SnapshotReader, Value, write_all};
 
 use super::Aggregate;
 use super::sum::Sum;
@@ -223,6 +223,85 @@ impl Accumulator {
             State::Ema { average, .. } => *average = None,
             State::Collect(values) => values.clear(),
         }
+    }
+}
+
+/// An accumulator says of which kind it is, so that a window can be read back without its aggregate.
+impl Snapshot for Accumulator {
+    fn write(&self, out: &mut Vec<u8>) {
+        let Self { state } = self;
+        let kind: u16 = match state {
+            State::Count(_) => 0,
+            State::CountDistinct(_) => 1,
+            State::Sum(_) => 2,
+            State::Avg(_) => 3,
+            State::Min(_) => 4,
+            State::Max(_) => 5,
+            State::First(_) => 6,
+            State::Last(_) => 7,
+            State::Stddev(_) => 8,
+            State::Variance(_) => 9,
+            State::Quantile { .. } => 10,
+            State::Ema { .. } => 11,
+            State::Collect(_) => 12,
+        };
+        kind.write(out);
+        match state {
+            State::Count(count) => count.write(out),
+            State::CountDistinct(seen) => write_all(seen.iter(), out),
+            State::Sum(sum) | State::Avg(sum) => sum.write(out),
+            State::Min(value) | State::Max(value) | State::First(value) | State::Last(value) => {
+                value.write(out);
+            }
+            State::Stddev(moments) | State::Variance(moments) => {
+                let Moments { count, mean, squares } = moments;
+                count.write(out);
+                mean.write(out);
+                squares.write(out);
+            }
+            State::Quantile { p, numbers } => {
+                p.write(out);
+                numbers.borrow().write(out);
+            }
+            State::Ema { alpha, average } => {
+                alpha.write(out);
+                average.write(out);
+            }
+            State::Collect(values) => values.write(out),
+        }
+    }
+
+    fn read(from: &mut SnapshotReader<'_>) -> Result<Self, SnapshotError> {
+        let moments = |from: &mut SnapshotReader<'_>| {
+            let count = Snapshot::read(from)?;
+            Ok(Moments { count, mean: Snapshot::read(from)?, squares: Snapshot::read(from)? })
+        };
+        let state = match u16::read(from)? {
+            0 => State::Count(Snapshot::read(from)?),
+            1 => {
+                let mut seen = HashTable::new();
+                for value in Vec::<Value>::read(from)? {
+                    seen.insert_unique(key_hash(&value), value, key_hash);
+                }
+                State::CountDistinct(seen)
+            }
+            2 => State::Sum(Snapshot::read(from)?),
+            3 => State::Avg(Snapshot::read(from)?),
+            4 => State::Min(Snapshot::read(from)?),
+            5 => State::Max(Snapshot::read(from)?),
+            6 => State::First(Snapshot::read(from)?),
+            7 => State::Last(Snapshot::read(from)?),
+            8 => State::Stddev(moments(from)?),
+            9 => State::Variance(moments(from)?),
+            10 => {
+                let p = Snapshot::read(from)?;
+                State::Quantile { p, numbers: RefCell::new(Snapshot::read(from)?) }
+            }
+            11 => State::Ema { alpha: Snapshot::read(from)?, average: Snapshot::read(from)? },
+            12 => State::Collect(Snapshot::read(from)?),
+            _ => return Err(from.error("aggregate")),
+        };
+        Ok(Self { state })
     }
 }
 

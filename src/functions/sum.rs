@@ -4,7 +4,7 @@
 //! int. For floats, Neumaier's variant of Kahan's algorithm keeps what each addition rounds away: 1e16 + 1.0 + 1.0 -
 //! 1e16 is 2.0.
 
-use crate::event::Value;
+use crate::event::{Snapshot, SnapshotError, SnapshotReader, Value};
 
 /// A running sum of numbers.
 #[derive(Clone, Debug, Default)]
@@ -71,6 +71,27 @@ impl Sum {
         let (sum, lost) = neumaier(sum, lost, rest);
         // Where the sum has run to an infinity, what was lost is inf - inf, and means nothing.
         if sum.is_finite() { sum + lost } else { sum }
+    }
+}
+
+impl Snapshot for Sum {
+    fn write(&self, out: &mut Vec<u8>) {
+        let Self { ints, float, lost, count, any_float } = self;
+        ints.write(out);
+        float.write(out);
+        lost.write(out);
+        count.write(out);
+        any_float.write(out);
+    }
+
+    fn read(from: &mut SnapshotReader<'_>) -> Result<Self, SnapshotError> {
+        Ok(Self {
+            ints: Snapshot::read(from)?,
+            float: Snapshot::read(from)?,
+            lost: Snapshot::read(from)?,
+            count: Snapshot::read(from)?,
+            any_float: Snapshot::read(from)?,
+        })
     }
 }
 

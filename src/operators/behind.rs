@@ -2,7 +2,7 @@
 //!
 //! Where `.aggregate` comes first, rows are not kept until their window closes but fed to its accumulators at once.
 
-use crate::event::{Row, Value};
+use crate::event::{Keeps, Row, Snapshot, SnapshotError, SnapshotReader, Value};
 use crate::functions::Accumulator;
 use crate::vpl::plan::OpPlan;
 
@@ -310,7 +310,55 @@ impl Contents {
     }
 }
 
+impl Snapshot for Contents {
+    fn write(&self, out: &mut Vec<u8>) {
+        let Self { rows, accumulators, taken, held } = self;
+        rows.write(out);
+        accumulators.write(out);
+        taken.write(out);
+        held.write(out);
+    }
+
+    fn read(from: &mut SnapshotReader<'_>) -> Result<Self, SnapshotError> {
+        let (rows, accumulators) = (Snapshot::read(from)?, Snapshot::read(from)?);
+        Ok(Self { rows, accumulators, taken: Snapshot::read(from)?, held: Snapshot::read(from)? })
+    }
+}
+
+/// Between two events no window is on its way through the operators, and what they have of the last one
+/// (`.distinct`, `.limit`) is forgotten before the next: only counts are kept.
+impl Keeps for Behind {
+    fn save(&self, out: &mut Vec<u8>) {
+        let Self { ops, folding: _, values_kept: _, batch: _, held, max_held: _, mark: _, rows_out } = self;
+        debug_assert!(ops.iter().all(BatchOp::forgets));
+        held.write(out);
+        rows_out.write(out);
+    }
+
+    fn restore(&mut self, from: &mut SnapshotReader<'_>) -> Result<(), SnapshotError> {
+        self.held = Snapshot::read(from)?;
+        self.rows_out = Snapshot::read(from)?;
+        Ok(())
+    }
+}
+
 impl BatchOp {
+    /// Whether it knows nothing of earlier windows: what does needs a place in `Behind::save`.
+    fn forgets(&self) -> bool {
+        match self {
+            Self::Filter(_)
+            | Self::Project(_)
+            | Self::Replace(_)
+            | Self::PartitionBy(_)
+            | Self::Aggregate(_)
+            | Self::Distinct(_)
+            | Self::OrderBy(_)
+            | Self::Limit(_)
+            | Self::Log(_)
+            | Self::Process(_) => true,
+        }
+    }
+
     fn at(&self) -> At {
         match self {
             Self::Filter(_) => At::Where,

@@ -1,7 +1,7 @@
 //! The operators in front of a window, one row at a time. A row passes them by reference; only an operator that makes
 //! a new row makes one.
 
-use crate::event::{Row, Value};
+use crate::event::{Keeps, Row, SnapshotError, SnapshotReader, Value};
 use crate::vpl::plan::{OpPlan, Plan, StreamPlan};
 
 use super::at::At;
@@ -217,6 +217,51 @@ impl Chain {
             _ => 0,
         });
         values.sum()
+    }
+}
+
+impl Keeps for Chain {
+    fn save(&self, out: &mut Vec<u8>) {
+        let Self { front, ops, partitioned: _, makes_rows: _ } = self;
+        for filter in front {
+            filter.save(out);
+        }
+        for op in ops {
+            op.keeps().save(out);
+        }
+    }
+
+    fn restore(&mut self, from: &mut SnapshotReader<'_>) -> Result<(), SnapshotError> {
+        self.front.iter_mut().try_for_each(|filter| filter.restore(from))?;
+        self.ops.iter_mut().try_for_each(|op| op.keeps_mut().restore(from))
+    }
+}
+
+impl RowOp {
+    fn keeps(&self) -> &dyn Keeps {
+        match self {
+            Self::Filter(op) => op,
+            Self::Project(op) => op,
+            Self::Replace(op) => op,
+            Self::PartitionBy(op) => op,
+            Self::Distinct(op) => op,
+            Self::Limit(op) => op,
+            Self::Log(op) => op,
+            Self::Process(op) => op,
+        }
+    }
+
+    fn keeps_mut(&mut self) -> &mut dyn Keeps {
+        match self {
+            Self::Filter(op) => op,
+            Self::Project(op) => op,
+            Self::Replace(op) => op,
+            Self::PartitionBy(op) => op,
+            Self::Distinct(op) => op,
+            Self::Limit(op) => op,
+            Self::Log(op) => op,
+            Self::Process(op) => op,
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 use hashbrown::HashTable;
 
 use crate::event::order::{key_eq, key_hash};
-use crate::event::{Map, Row, Value};
+use crate::event::{Keeps, Map, Row, Snapshot, SnapshotError, SnapshotReader, Value, write_all, write_count};
 use crate::vpl::plan;
 
 use super::env::Env;
@@ -94,6 +94,28 @@ impl Distinct {
     /// How many values it remembers.
     pub(super) fn len(&self) -> usize {
         self.seen.len()
+    }
+}
+
+impl Keeps for Distinct {
+    fn save(&self, out: &mut Vec<u8>) {
+        let Self { by: _, partitioned: _, whole: _, seen, limit: _, values: _ } = self;
+        write_count(seen.len(), out);
+        for Seen { hash, values } in seen {
+            (*hash as i64).write(out);
+            write_all(values.iter(), out);
+        }
+    }
+
+    fn restore(&mut self, from: &mut SnapshotReader<'_>) -> Result<(), SnapshotError> {
+        let count = from.count()?;
+        self.seen.reserve(count, |seen| seen.hash);
+        for _ in 0..count {
+            let hash = i64::read(from)? as u64;
+            let seen = Seen { hash, values: Vec::read(from)?.into() };
+            self.seen.insert_unique(hash, seen, |seen| seen.hash);
+        }
+        Ok(())
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::event::{Row, Value};
+use crate::event::{Keeps, Row, Snapshot, SnapshotError, SnapshotReader, Value};
 use crate::metrics::Place;
 use crate::vpl::plan::Plan;
 
@@ -189,6 +189,57 @@ impl Env {
             self.steps_left -= 1;
         }
         self.fault.is_none()
+    }
+}
+
+/// Between two events: the `var`s, the clock, the key at hand. All else is set by the next event before anybody reads
+/// it.
+impl Keeps for Env {
+    fn save(&self, out: &mut Vec<u8>) {
+        let Self {
+            time_limit_ns: _,
+            clock_ns,
+            place: _,
+            globals,
+            locals: _,
+            frame: _,
+            arguments: _,
+            finished: _,
+            captured: _,
+            emitted: _,
+            key,
+            window,
+            depth: _,
+            nesting: _,
+            steps_left: _,
+            limits: _,
+            fault: _,
+            returned: _,
+            log: _,
+            mute: _,
+        } = self;
+        clock_ns.write(out);
+        globals.write(out);
+        key.write(out);
+        let Bounds { start_ns, end_ns, result_ns } = window;
+        for time in [start_ns, end_ns, result_ns] {
+            time.write(out);
+        }
+    }
+
+    fn restore(&mut self, from: &mut SnapshotReader<'_>) -> Result<(), SnapshotError> {
+        let clock_ns: Option<i64> = Snapshot::read(from)?;
+        // A live clock never goes back.
+        self.clock_ns = self.clock_ns.max(clock_ns);
+        let globals: Vec<Value> = Snapshot::read(from)?;
+        if globals.len() != self.globals.len() {
+            return Err(from.error("value of each global"));
+        }
+        self.globals = globals;
+        self.key = Snapshot::read(from)?;
+        let (start_ns, end_ns) = (Snapshot::read(from)?, Snapshot::read(from)?);
+        self.window = Bounds { start_ns, end_ns, result_ns: Snapshot::read(from)? };
+        Ok(())
     }
 }
 

@@ -10,7 +10,7 @@ use super::expr::{Compiler, Expr};
 
 #[derive(Debug)]
 pub(super) struct Filter {
-    condition: Expr,
+    pub(super) condition: Expr,
 }
 
 impl Filter {

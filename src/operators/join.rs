@@ -12,7 +12,9 @@
 use hashbrown::HashTable;
 
 use crate::event::order::{eq, key_hash};
-use crate::event::{INLINE_FIELDS, Map, Row, Text, Value};
+use crate::event::{
+    INLINE_FIELDS, Keeps, Map, Row, Snapshot, SnapshotError, SnapshotReader, Text, Value, write_count,
+};
 use crate::vpl::plan::{InputPlan, JoinPlan, JoinedSlot, RestFrom, SideField};
 use crate::vpl::syntax::JoinKind;
 
@@ -241,6 +243,13 @@ impl Join {
             link.value = by.eval(row, env).map_err(|fault| fault.at("on"))?;
         }
         // Nothing fails from here on.
+        self.put(side, number, arrival, row);
+        Ok(number)
+    }
+
+    /// Puts an event where it will be found, at a place where its values are already.
+    fn put(&mut self, side: usize, number: u32, arrival: u64, row: &Row) {
+        let first_link = number as usize * self.lists;
         if self.free.pop().is_some() {
             let entry = &mut self.entries[number as usize];
             entry.row.clone_from(row);
@@ -263,7 +272,6 @@ impl Join {
             append(&mut of_side.all, number, &mut self.links, self.lists, self.lists - 1);
         }
         self.by_time.push((row.time_ns(), side, arrival, number));
-        Ok(number)
     }
 
     /// Finds all matches that the event which stands at `here` is part of, in order of the sources, then of arrival.
@@ -479,6 +487,67 @@ impl Join {
             }
         }
         row
+    }
+}
+
+/// The remembered events in order of arrival, which is that of every list of them.
+impl Keeps for Join {
+    fn save(&self, out: &mut Vec<u8>) {
+        let Self {
+            sides,
+            equalities: _,
+            slots: _,
+            window_ns: _,
+            mark: _,
+            max_rows: _,
+            entries,
+            free: _,
+            links: _,
+            lists: _,
+            needs_all: _,
+            of_two: _,
+            by_time,
+            arrivals,
+            late,
+            here: _,
+            bound: _,
+            matches: _,
+        } = self;
+        arrivals.write(out);
+        late.write(out);
+        let mut remembered: Vec<(u64, usize, u32)> =
+            by_time.iter().map(|&(_, side, arrival, number)| (arrival, side, number)).collect();
+        remembered.sort_unstable();
+        write_count(remembered.len(), out);
+        for (_, side, number) in remembered {
+            let Entry { row, arrival, matched } = &entries[number as usize];
+            side.write(out);
+            row.write(out);
+            arrival.write(out);
+            matched.write(out);
+            for place in 0..sides[side].by.len() {
+                self.link(number, place).value.write(out);
+            }
+        }
+    }
+
+    fn restore(&mut self, from: &mut SnapshotReader<'_>) -> Result<(), SnapshotError> {
+        self.arrivals = Snapshot::read(from)?;
+        self.late = Snapshot::read(from)?;
+        for _ in 0..from.count()? {
+            let side = usize::read(from)?;
+            let (row, arrival, matched) = (Row::read(from)?, u64::read(from)?, bool::read(from)?);
+            let values = self.sides.get(side).map(|side| side.by.len());
+            let values = values.ok_or_else(|| from.error("side of a join"))?;
+            let number = self.entries.len() as u32;
+            self.links.resize_with(self.links.len() + self.lists, Link::default);
+            for place in 0..values {
+                self.links[number as usize * self.lists + place].value = Snapshot::read(from)?;
+            }
+            self.put(side, number, arrival, &row);
+            self.entries[number as usize].matched = matched;
+        }
+        Ok(())
     }
 }
 

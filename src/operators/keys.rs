@@ -3,8 +3,8 @@
 
 use hashbrown::HashTable;
 
-use crate::event::Value;
 use crate::event::order::{key_eq, key_hash};
+use crate::event::{Keeps, Snapshot, SnapshotError, SnapshotReader, Value, write_count};
 
 use super::error::Fault;
 
@@ -194,6 +194,49 @@ impl<S: Default> Keys<S> {
     /// How many keys have an entry.
     pub(super) fn len(&self) -> usize {
         if self.partitioned { self.table.len() } else { 0 }
+    }
+}
+
+/// Keys with their states. Numbers of entries are not kept: who refers to entries finds out anew.
+impl<S: Default + Snapshot> Keeps for Keys<S> {
+    fn save(&self, out: &mut Vec<u8>) {
+        let Self { table, entries, free, maybe_idle, limit: _, partitioned } = self;
+        maybe_idle.write(out);
+        if !partitioned {
+            return entries[0].state.write(out);
+        }
+        write_count(table.len(), out);
+        let mut is_free = vec![false; entries.len()];
+        for &number in free {
+            is_free[number as usize] = true;
+        }
+        // In the order in which they lie, which is quicker than in that of the table.
+        for (Entry { key, state }, is_free) in entries.iter().zip(is_free) {
+            if !is_free {
+                key.write(out);
+                state.write(out);
+            }
+        }
+    }
+
+    fn restore(&mut self, from: &mut SnapshotReader<'_>) -> Result<(), SnapshotError> {
+        self.maybe_idle = Snapshot::read(from)?;
+        if !self.partitioned {
+            self.entries[0].state = S::read(from)?;
+            return Ok(());
+        }
+        let count = from.count()?;
+        self.table.reserve(count, |place| place.hash);
+        self.entries.reserve(count);
+        for _ in 0..count {
+            let key = Value::read(from)?;
+            let state = S::read(from)?;
+            let entry = u32::try_from(self.entries.len()).map_err(|_| from.error("fewer keys"))?;
+            let hash = key_hash(&key);
+            self.entries.push(Entry { key, state });
+            self.table.insert_unique(hash, Place { hash, entry }, |place| place.hash);
+        }
+        Ok(())
     }
 }
 

@@ -1,6 +1,6 @@
 //! `.limit(n)`: the first n rows: of the stream, per key if it is partitioned; behind a window, of each window.
 
-use crate::event::Value;
+use crate::event::{Keeps, SnapshotError, SnapshotReader, Value};
 
 use super::error::Fault;
 use super::keys::Keys;
@@ -51,5 +51,16 @@ impl Limit {
     /// Up to `limit` of them.
     pub(super) fn examples(&self, limit: usize) -> Vec<Value> {
         self.seen.examples(limit)
+    }
+}
+
+impl Keeps for Limit {
+    fn save(&self, out: &mut Vec<u8>) {
+        let Self { max: _, seen, max_keys: _, partitioned: _ } = self;
+        seen.save(out);
+    }
+
+    fn restore(&mut self, from: &mut SnapshotReader<'_>) -> Result<(), SnapshotError> {
+        self.seen.restore(from)
     }
 }

@@ -10,10 +10,10 @@ use super::expr::{Compiler, Expr, TimeOf};
 #[derive(Debug)]
 pub(super) struct Log {
     pub(super) verb: &'static str,
-    level: String,
-    stream: String,
-    parts: Vec<(Option<String>, Expr)>,
-    time: TimeOf,
+    pub(super) level: String,
+    pub(super) stream: String,
+    pub(super) parts: Vec<(Option<String>, Expr)>,
+    pub(super) time: TimeOf,
 }
 
 impl Log {

@@ -30,6 +30,7 @@ mod project;
 mod remap;
 mod replace;
 mod sequence;
+mod stateless;
 mod stream;
 mod window;
 

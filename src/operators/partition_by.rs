@@ -9,7 +9,7 @@ use super::expr::{Compiler, Expr};
 
 #[derive(Debug)]
 pub(super) struct PartitionBy {
-    key: Expr,
+    pub(super) key: Expr,
 }
 
 impl PartitionBy {

@@ -10,7 +10,7 @@ use super::expr::{Compiler, Emits, Expr};
 
 #[derive(Debug)]
 pub(super) struct Process {
-    call: Expr,
+    pub(super) call: Expr,
 }
 
 impl Process {

@@ -15,10 +15,10 @@ pub(super) struct Project {
     pub(super) verb: &'static str,
     pub(super) at: At,
     /// The value of each slot from 0 on.
-    fields: Box<[Expr]>,
-    slots: usize,
-    time: TimeOf,
-    mark: Mark,
+    pub(super) fields: Box<[Expr]>,
+    pub(super) slots: usize,
+    pub(super) time: TimeOf,
+    pub(super) mark: Mark,
 }
 
 impl Project {

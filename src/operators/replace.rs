@@ -10,12 +10,12 @@ use super::expr::{Compiler, Expr, TimeOf};
 
 #[derive(Debug)]
 pub(super) struct Replace {
-    value: Expr,
-    fields: Box<[(Box<str>, usize)]>,
-    rest: Option<usize>,
-    slots: usize,
-    time: TimeOf,
-    mark: Mark,
+    pub(super) value: Expr,
+    pub(super) fields: Box<[(Box<str>, usize)]>,
+    pub(super) rest: Option<usize>,
+    pub(super) slots: usize,
+    pub(super) time: TimeOf,
+    pub(super) mark: Mark,
 }
 
 impl Replace {

@@ -5,7 +5,7 @@
 //! every event that reaches the stream, also one that a filter then drops (D1). A stream in which nothing
 //! depends on it does not keep one.
 
-use crate::event::{Row, Value};
+use crate::event::{Keeps, Row, Snapshot, SnapshotError, SnapshotReader, Value};
 use crate::vpl::plan::{InputPlan, OnErrorPlan, Plan, SourcePlan};
 
 use super::at::At;
@@ -209,6 +209,11 @@ impl StreamRuntime {
     /// so no window is closed twice.
     pub fn continue_time(&mut self, old: &Self) {
         (self.largest_ns, self.watermark_ns) = (old.largest_ns, old.watermark_ns);
+    }
+
+    /// The largest time that it has seen.
+    pub fn largest_ns(&self) -> i64 {
+        self.largest_ns
     }
 
     /// The stream's name.
@@ -580,6 +585,78 @@ impl Input {
             None => Ok(true),
             Some(filter) => filter.keeps(row, env).map_err(|fault| fault.at("where")),
         }
+    }
+}
+
+impl Keeps for StreamRuntime {
+    fn save(&self, out: &mut Vec<u8>) {
+        let Self {
+            name: _,
+            part: _,
+            source,
+            chain,
+            windows,
+            behind,
+            out_of_order_ns: _,
+            timed: _,
+            plain: _,
+            entry: _,
+            largest_ns,
+            watermark_ns,
+            mark: _,
+            events_in,
+            late,
+            rows_out,
+            failed,
+            retries: _,
+            retried,
+        } = self;
+        largest_ns.write(out);
+        watermark_ns.write(out);
+        for count in [events_in, late, rows_out, failed, retried] {
+            count.write(out);
+        }
+        match source {
+            Source::Inputs(inputs) => inputs.iter().for_each(|input| input.save(out)),
+            Source::Join(join) => join.save(out),
+            Source::Sequence(sequence) => sequence.save(out),
+        }
+        chain.save(out);
+        if let Some(windows) = windows {
+            windows.save(out);
+        }
+        behind.save(out);
+    }
+
+    fn restore(&mut self, from: &mut SnapshotReader<'_>) -> Result<(), SnapshotError> {
+        self.largest_ns = Snapshot::read(from)?;
+        self.watermark_ns = Snapshot::read(from)?;
+        self.events_in = Snapshot::read(from)?;
+        self.late = Snapshot::read(from)?;
+        self.rows_out = Snapshot::read(from)?;
+        self.failed = Snapshot::read(from)?;
+        self.retried = Snapshot::read(from)?;
+        match &mut self.source {
+            Source::Inputs(inputs) => inputs.iter_mut().try_for_each(|input| input.restore(from))?,
+            Source::Join(join) => join.restore(from)?,
+            Source::Sequence(sequence) => sequence.restore(from)?,
+        }
+        self.chain.restore(from)?;
+        if let Some(windows) = &mut self.windows {
+            windows.restore(from)?;
+        }
+        self.behind.restore(from)
+    }
+}
+
+/// An input keeps nothing.
+impl Keeps for Input {
+    fn save(&self, _out: &mut Vec<u8>) {
+        let Self { filter: _, remap: _, name: _, only: _ } = self;
+    }
+
+    fn restore(&mut self, _from: &mut SnapshotReader<'_>) -> Result<(), SnapshotError> {
+        Ok(())
     }
 }
 

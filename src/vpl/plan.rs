@@ -218,6 +218,12 @@ pub struct EngineSettings {
     pub max_call_depth: Option<usize>,
     /// `max_call_steps`: steps of one call from a stream.
     pub max_call_steps: Option<u64>,
+    /// `checkpoint_dir`: where checkpoints are kept, below the directory of the program.
+    pub checkpoint_dir: Option<String>,
+    /// `checkpoint_interval`: the time from one checkpoint to the next, in nanoseconds.
+    pub checkpoint_interval_ns: Option<i64>,
+    /// `checkpoint_events`: events from one checkpoint to the next.
+    pub checkpoint_events: Option<usize>,
     /// What becomes of contexts that fail, for those that say nothing else.
     pub supervision: SupervisionSettings,
     /// `strategy`: `one_for_one`, `rest_for_one` or `one_for_all`.

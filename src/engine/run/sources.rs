@@ -61,10 +61,16 @@ impl Engine {
         let output = match &mut self.mode {
             Mode::Threads(threads) => {
                 let output = threads.output.as_mut().ok_or(EngineError::Taken("output"))?;
+                if output.at_checkpoint() {
+                    return Err(EngineError::AtCheckpoint);
+                }
                 threads.idle.idle(output.drain(DRAIN_LIMIT, sink));
                 output
             }
             Mode::Stepped(stepper) => {
+                if stepper.output.at_checkpoint() {
+                    return Err(EngineError::AtCheckpoint);
+                }
                 stepper.step();
                 stepper.output.drain(DRAIN_LIMIT, sink);
                 &stepper.output

@@ -20,7 +20,7 @@ mod matches;
 mod pool;
 mod waiting;
 
-use crate::event::{Row, Value};
+use crate::event::{Keeps, Row, Snapshot, SnapshotError, SnapshotReader, Value, write_count};
 use crate::vpl::plan::{Emission, NotPlan, Selection, SequencePlan, StepPlan};
 use crate::vpl::syntax::Trend;
 
@@ -579,5 +579,105 @@ impl Not {
     fn compile(plan: &NotPlan, compiler: &Compiler<'_>) -> Result<Self, CompileError> {
         let guard = plan.guard.as_ref().map(|guard| Guard::compile(guard, compiler)).transpose()?;
         Ok(Self { input: plan.input, guard })
+    }
+}
+
+impl Snapshot for Runs {
+    fn write(&self, out: &mut Vec<u8>) {
+        let Self { runs, open } = self;
+        runs.write(out);
+        open.write(out);
+    }
+
+    fn read(from: &mut SnapshotReader<'_>) -> Result<Self, SnapshotError> {
+        Ok(Self { runs: Snapshot::read(from)?, open: Snapshot::read(from)? })
+    }
+}
+
+impl Keeps for Sequence {
+    fn save(&self, out: &mut Vec<u8>) {
+        let Self {
+            inputs: _,
+            steps: _,
+            keys: _,
+            within_ns: _,
+            selection: _,
+            held_back: _,
+            table,
+            waiting,
+            pool,
+            // Found out anew.
+            ends: _,
+            arrivals,
+            matches,
+            stats,
+            max_runs: _,
+            max_run_events: _,
+            nothing: _,
+            lists: _,
+            // Only while an event is under way.
+            offered: _,
+            kept: _,
+            ended: _,
+            in_key: _,
+        } = self;
+        table.save(out);
+        pool.save(out);
+        if let Some(waiting) = waiting {
+            // By the key and not by its number, which will be another one.
+            let mut runs: Vec<(usize, u32)> = waiting.runs().collect();
+            runs.sort_unstable_by_key(|(_, run)| pool.run(*run).arrival);
+            write_count(runs.len(), out);
+            for (number, run) in runs {
+                table.key(number).write(out);
+                run.write(out);
+            }
+        }
+        arrivals.write(out);
+        matches.dropped.write(out);
+        // What `stats` has of results is that of `matches`.
+        let SequenceStats { runs_dropped, events_dropped, results_dropped: _, late } = stats;
+        runs_dropped.write(out);
+        events_dropped.write(out);
+        late.write(out);
+    }
+
+    fn restore(&mut self, from: &mut SnapshotReader<'_>) -> Result<(), SnapshotError> {
+        self.table.restore(from)?;
+        self.pool.restore(from)?;
+        let mut ends = Vec::new();
+        if let Some(waiting) = &mut self.waiting {
+            for _ in 0..from.count()? {
+                let (key, run): (Value, u32) = Snapshot::read(from)?;
+                let number = self.table.find(&key).filter(|_| self.pool.has(run));
+                let number = number.ok_or_else(|| from.error("run of a key"))?;
+                waiting.insert(number, run, &mut self.pool);
+                let run_of = self.pool.run(run);
+                ends.push((run_of.end_ns, run_of.arrival, number, run));
+            }
+        }
+        for number in self.table.numbers() {
+            // Runs that the same event has started have one end together, and stand side by side.
+            let mut last = None;
+            for &run in &self.table.state(number).runs {
+                if !self.pool.has(run) {
+                    return Err(from.error("run of a key"));
+                }
+                let run_of = self.pool.run(run);
+                if last.replace(run_of.arrival) != Some(run_of.arrival) {
+                    ends.push((run_of.end_ns, run_of.arrival, number, run));
+                }
+            }
+        }
+        ends.sort_unstable();
+        for end in ends {
+            self.ends.push(end);
+        }
+        self.arrivals = Snapshot::read(from)?;
+        self.matches.dropped = Snapshot::read(from)?;
+        self.stats.runs_dropped = Snapshot::read(from)?;
+        self.stats.events_dropped = Snapshot::read(from)?;
+        self.stats.late = Snapshot::read(from)?;
+        Ok(())
     }
 }

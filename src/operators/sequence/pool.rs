@@ -5,7 +5,7 @@
 //! newest event back; a copied run shares the list of its original and grows it separately from there on, so
 //! copying costs one count per step.
 
-use crate::event::Row;
+use crate::event::{Keeps, Row, Snapshot, SnapshotError, SnapshotReader};
 
 /// No place.
 pub(super) const NONE: u32 = u32::MAX;
@@ -232,6 +232,123 @@ impl Pool {
             link = *before;
         }
         list.reverse();
+    }
+}
+
+impl Snapshot for Captured {
+    fn write(&self, out: &mut Vec<u8>) {
+        let Self { first, last, count, link } = self;
+        for number in [first, last, count, link] {
+            number.write(out);
+        }
+    }
+
+    fn read(from: &mut SnapshotReader<'_>) -> Result<Self, SnapshotError> {
+        let (first, last) = (Snapshot::read(from)?, Snapshot::read(from)?);
+        Ok(Self { first, last, count: Snapshot::read(from)?, link: Snapshot::read(from)? })
+    }
+}
+
+impl Snapshot for Run {
+    fn write(&self, out: &mut Vec<u8>) {
+        // Where it waits is found out anew.
+        let Self { at, arrival, end_ns, events, closed, bucket: _ } = self;
+        at.write(out);
+        arrival.write(out);
+        end_ns.write(out);
+        events.write(out);
+        closed.write(out);
+    }
+
+    fn read(from: &mut SnapshotReader<'_>) -> Result<Self, SnapshotError> {
+        let (at, arrival) = (Snapshot::read(from)?, Snapshot::read(from)?);
+        let (end_ns, events) = (Snapshot::read(from)?, Snapshot::read(from)?);
+        Ok(Self { at, arrival, end_ns, events, closed: Snapshot::read(from)?, bucket: NONE })
+    }
+}
+
+impl Snapshot for Held {
+    fn write(&self, out: &mut Vec<u8>) {
+        let Self { row, references } = self;
+        references.write(out);
+        if *references > 0 {
+            row.write(out);
+        }
+    }
+
+    fn read(from: &mut SnapshotReader<'_>) -> Result<Self, SnapshotError> {
+        let references = u32::read(from)?;
+        Ok(Self { row: if references > 0 { Row::read(from)? } else { Row::new(0, 0, 0) }, references })
+    }
+}
+
+impl Snapshot for Link {
+    fn write(&self, out: &mut Vec<u8>) {
+        let Self { event, before, references } = self;
+        for number in [event, before, references] {
+            number.write(out);
+        }
+    }
+
+    fn read(from: &mut SnapshotReader<'_>) -> Result<Self, SnapshotError> {
+        let (event, before) = (Snapshot::read(from)?, Snapshot::read(from)?);
+        Ok(Self { event, before, references: Snapshot::read(from)? })
+    }
+}
+
+/// The three pools as they lie, free places too, because they refer to each other by place.
+impl Keeps for Pool {
+    fn save(&self, out: &mut Vec<u8>) {
+        let Self { steps: _, events, free_events, links, free_links, runs, free_runs, captured } = self;
+        events.write(out);
+        free_events.write(out);
+        links.write(out);
+        free_links.write(out);
+        runs.write(out);
+        free_runs.write(out);
+        captured.write(out);
+    }
+
+    fn restore(&mut self, from: &mut SnapshotReader<'_>) -> Result<(), SnapshotError> {
+        self.events = Snapshot::read(from)?;
+        self.free_events = Snapshot::read(from)?;
+        self.links = Snapshot::read(from)?;
+        self.free_links = Snapshot::read(from)?;
+        self.runs = Snapshot::read(from)?;
+        self.free_runs = Snapshot::read(from)?;
+        self.captured = Snapshot::read(from)?;
+        if self.is_consistent() { Ok(()) } else { Err(from.error("runs of a sequence")) }
+    }
+}
+
+impl Pool {
+    /// Whether every place that is named is there.
+    fn is_consistent(&self) -> bool {
+        let within = |place: u32, len: usize| (place as usize) < len;
+        let (events, links, runs) = (self.events.len(), self.links.len(), self.runs.len());
+        let captured = |captured: &Captured| {
+            let Captured { first, last, link, count } = *captured;
+            if count == 0 {
+                link == NONE
+            } else {
+                within(first, events) && within(last, events) && within(link, links)
+            }
+        };
+        self.free_events.iter().all(|&place| within(place, events))
+            && self.free_links.iter().all(|&place| within(place, links))
+            && self.free_runs.iter().all(|&place| within(place, runs))
+            && self
+                .links
+                .iter()
+                .all(|link| within(link.event, events) && (link.before == NONE || within(link.before, links)))
+            && self.runs.iter().all(|run| run.at < self.steps)
+            && self.captured.len() == runs * self.steps
+            && self.captured.iter().all(captured)
+    }
+
+    /// Whether there is such a run.
+    pub(super) fn has(&self, run: u32) -> bool {
+        (run as usize) < self.runs.len()
     }
 }
 

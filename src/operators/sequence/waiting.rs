@@ -144,6 +144,12 @@ impl Waiting {
         self.forget_if_empty(bucket);
     }
 
+    /// All runs that wait, each with the number of its key.
+    pub(super) fn runs(&self) -> impl Iterator<Item = (usize, u32)> {
+        // One of which nobody knows is empty.
+        self.buckets.iter().flat_map(|bucket| bucket.runs.iter().map(|&run| (bucket.key, run)))
+    }
+
     fn new_bucket(&mut self, key: usize, state: usize, hash: u64) -> u32 {
         let bucket = if let Some(free) = self.free.pop() {
             let bucket = &mut self.buckets[free as usize];

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use crate::event::order::key_cmp;
-use crate::event::{Row, Value};
+use crate::event::{Keeps, Row, Snapshot, SnapshotError, SnapshotReader, Value};
 
 use super::super::behind::{Behind, Contents, Window};
 use super::super::emit::{Cause, Emit};
@@ -216,4 +216,53 @@ fn sort_leftovers<S: Default>(left: &mut [usize], keys: &Keys<S>, last_ns: impl 
             .cmp(&last_ns(keys.state(*b)))
             .then_with(|| key_cmp(keys.key(*a), keys.key(*b)))
     });
+}
+
+impl Snapshot for Filling {
+    fn write(&self, out: &mut Vec<u8>) {
+        let Self { rows, first_ns, last_ns, contents } = self;
+        rows.write(out);
+        first_ns.write(out);
+        last_ns.write(out);
+        contents.write(out);
+    }
+
+    fn read(from: &mut SnapshotReader<'_>) -> Result<Self, SnapshotError> {
+        let (rows, first_ns) = (Snapshot::read(from)?, Snapshot::read(from)?);
+        Ok(Self { rows, first_ns, last_ns: Snapshot::read(from)?, contents: Snapshot::read(from)? })
+    }
+}
+
+impl Keeps for TumblingCount {
+    fn save(&self, out: &mut Vec<u8>) {
+        let Self { size: _, keys } = self;
+        keys.save(out);
+    }
+
+    fn restore(&mut self, from: &mut SnapshotReader<'_>) -> Result<(), SnapshotError> {
+        self.keys.restore(from)
+    }
+}
+
+impl Snapshot for Slide {
+    fn write(&self, out: &mut Vec<u8>) {
+        let Self { rows, fresh } = self;
+        rows.write(out);
+        fresh.write(out);
+    }
+
+    fn read(from: &mut SnapshotReader<'_>) -> Result<Self, SnapshotError> {
+        Ok(Self { rows: Snapshot::read(from)?, fresh: Snapshot::read(from)? })
+    }
+}
+
+impl Keeps for SlidingCount {
+    fn save(&self, out: &mut Vec<u8>) {
+        let Self { size: _, slide: _, keys } = self;
+        keys.save(out);
+    }
+
+    fn restore(&mut self, from: &mut SnapshotReader<'_>) -> Result<(), SnapshotError> {
+        self.keys.restore(from)
+    }
 }

@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
 use crate::event::order::key_cmp;
-use crate::event::{Row, Value};
+use crate::event::{Keeps, Row, Snapshot, SnapshotError, SnapshotReader, Value};
 
 use super::super::behind::{Behind, Contents, Window};
 use super::super::emit::{Cause, Emit};
@@ -156,5 +156,30 @@ impl FirstEvent {
             }
         }
         result
+    }
+}
+
+impl Snapshot for Open {
+    fn write(&self, out: &mut Vec<u8>) {
+        let Self { windows, last_end_ns } = self;
+        windows.write(out);
+        last_end_ns.write(out);
+    }
+
+    fn read(from: &mut SnapshotReader<'_>) -> Result<Self, SnapshotError> {
+        Ok(Self { windows: Snapshot::read(from)?, last_end_ns: Snapshot::read(from)? })
+    }
+}
+
+impl Keeps for FirstEvent {
+    fn save(&self, out: &mut Vec<u8>) {
+        let Self { size_ns: _, lateness_ns: _, keys, ends: _, spare: _, closing: _ } = self;
+        keys.save(out);
+    }
+
+    fn restore(&mut self, from: &mut SnapshotReader<'_>) -> Result<(), SnapshotError> {
+        self.keys.restore(from)?;
+        self.index();
+        Ok(())
     }
 }

@@ -10,7 +10,7 @@ mod first_event;
 mod session;
 mod time;
 
-use crate::event::{Row, Value};
+use crate::event::{Keeps, Row, SnapshotError, SnapshotReader, Value};
 use crate::vpl::plan::{StreamPlan, WindowPlan};
 
 use super::behind::Behind;
@@ -219,6 +219,34 @@ impl Windows {
             Self::Session(windows) => windows.examples(limit),
             Self::Tumbling(windows) => windows.examples(limit),
             Self::Sliding(windows) => windows.examples(limit),
+        }
+    }
+}
+
+impl Windows {
+    fn keeps(&self) -> &dyn Keeps {
+        match self {
+            Self::Time(windows) => windows,
+            Self::FirstEvent(windows) => windows,
+            Self::Session(windows) => windows,
+            Self::Tumbling(windows) => windows,
+            Self::Sliding(windows) => windows,
+        }
+    }
+}
+
+impl Keeps for Windows {
+    fn save(&self, out: &mut Vec<u8>) {
+        self.keeps().save(out);
+    }
+
+    fn restore(&mut self, from: &mut SnapshotReader<'_>) -> Result<(), SnapshotError> {
+        match self {
+            Self::Time(windows) => windows.restore(from),
+            Self::FirstEvent(windows) => windows.restore(from),
+            Self::Session(windows) => windows.restore(from),
+            Self::Tumbling(windows) => windows.restore(from),
+            Self::Sliding(windows) => windows.restore(from),
         }
     }
 }

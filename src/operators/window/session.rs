@@ -9,7 +9,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use crate::event::order::key_cmp;
-use crate::event::{Row, Value};
+use crate::event::{Keeps, Row, Snapshot, SnapshotError, SnapshotReader, Value};
 
 use super::super::behind::{Behind, Contents, Window};
 use super::super::emit::{Cause, Emit};
@@ -255,5 +255,56 @@ impl Session {
             rows.sort_by_key(|(arrival, _)| *arrival);
             (self.arrivals, self.contents.rows) = rows.into_iter().unzip();
         }
+    }
+}
+
+impl Snapshot for Session {
+    fn write(&self, out: &mut Vec<u8>) {
+        let Self { first_ns, last_ns, contents, arrivals } = self;
+        first_ns.write(out);
+        last_ns.write(out);
+        contents.write(out);
+        arrivals.write(out);
+    }
+
+    fn read(from: &mut SnapshotReader<'_>) -> Result<Self, SnapshotError> {
+        let (first_ns, last_ns) = (Snapshot::read(from)?, Snapshot::read(from)?);
+        Ok(Self { first_ns, last_ns, contents: Snapshot::read(from)?, arrivals: Snapshot::read(from)? })
+    }
+}
+
+impl Snapshot for Open {
+    fn write(&self, out: &mut Vec<u8>) {
+        // When to look is found out anew.
+        let Self { sessions, look_ns: _ } = self;
+        sessions.write(out);
+    }
+
+    fn read(from: &mut SnapshotReader<'_>) -> Result<Self, SnapshotError> {
+        Ok(Self { sessions: Snapshot::read(from)?, ..Self::default() })
+    }
+}
+
+impl Keeps for Sessions {
+    fn save(&self, out: &mut Vec<u8>) {
+        let Self {
+            gap_ns: _,
+            lateness_ns: _,
+            keys,
+            looks: _,
+            closing: _,
+            spare: _,
+            spare_arrivals: _,
+            arrivals,
+        } = self;
+        keys.save(out);
+        arrivals.write(out);
+    }
+
+    fn restore(&mut self, from: &mut SnapshotReader<'_>) -> Result<(), SnapshotError> {
+        self.keys.restore(from)?;
+        self.arrivals = Snapshot::read(from)?;
+        self.index();
+        Ok(())
     }
 }

@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 
 use crate::event::order::key_cmp;
-use crate::event::{Row, Value};
+use crate::event::{Keeps, Row, SnapshotError, SnapshotReader, Value};
 
 use super::super::behind::{Behind, Contents, Window};
 use super::super::emit::{Cause, Emit};
@@ -187,5 +187,27 @@ impl TimeWindows {
             }
         }
         result
+    }
+}
+
+impl Keeps for TimeWindows {
+    fn save(&self, out: &mut Vec<u8>) {
+        let Self {
+            size_ns: _,
+            slide_ns: _,
+            lateness_ns: _,
+            keys,
+            starts: _,
+            due_ns: _,
+            spare_lists: _,
+            spare_contents: _,
+        } = self;
+        keys.save(out);
+    }
+
+    fn restore(&mut self, from: &mut SnapshotReader<'_>) -> Result<(), SnapshotError> {
+        self.keys.restore(from)?;
+        self.index();
+        Ok(())
     }
 }

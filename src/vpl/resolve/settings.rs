@@ -18,16 +18,13 @@ const ORDER: &[&str] = &["arrival", "timestamp", "deterministic"];
 const WHEN_FULL: &[&str] = &["block", "drop_newest", "drop_oldest", "error"];
 const STRATEGY: &[&str] = &["one_for_one", "rest_for_one", "one_for_all"];
 
-/// Keys that the language's design names and this version does not carry out yet: refused, never ignored.
-const ENGINE_LATER: &[&str] = &["checkpoint_dir", "checkpoint_interval", "checkpoint_events"];
-
 pub(super) type Findings = Vec<Diagnostic>;
 
 /// Reads the settings of `config <context> { .. }`.
 pub(super) fn context(settings: &[(Name, Setting)], findings: &mut Findings) -> ContextSettings {
     let mut result = ContextSettings::default();
     let keys = [&["idle", "capacity", "when_full"], supervision::CONTEXT].concat();
-    each(settings, &keys, &[], findings, |key, value, findings| match key {
+    each(settings, &keys, findings, |key, value, findings| match key {
         "idle" => result.idle = word(key, value, IDLE, findings),
         "capacity" => result.capacity = count(key, value, MAX_CAPACITY, findings),
         "when_full" => result.when_full = word(key, value, WHEN_FULL, findings),
@@ -40,7 +37,7 @@ pub(super) fn context(settings: &[(Name, Setting)], findings: &mut Findings) -> 
 /// Reads the settings of `config output { .. }`.
 pub(super) fn output(settings: &[(Name, Setting)], findings: &mut Findings) -> SupervisionSettings {
     let mut result = SupervisionSettings::default();
-    each(settings, supervision::OUTPUT, &[], findings, |key, value, findings| {
+    each(settings, supervision::OUTPUT, findings, |key, value, findings| {
         supervision::take(&mut result, key, value, findings);
     });
     supervision::check(&result, settings, findings);
@@ -64,9 +61,12 @@ pub(super) fn engine(settings: &[(Name, Setting)], findings: &mut Findings) -> E
         "max_call_depth",
         "max_call_steps",
         "strategy",
+        "checkpoint_dir",
+        "checkpoint_interval",
+        "checkpoint_events",
     ];
     let keys = [&keys[..], supervision::CONTEXT].concat();
-    each(settings, &keys, ENGINE_LATER, findings, |key, value, findings| match key {
+    each(settings, &keys, findings, |key, value, findings| match key {
         "order" => result.order = word(key, value, ORDER, findings),
         "idle" => result.idle = word(key, value, IDLE, findings),
         "capacity" => result.capacity = count(key, value, MAX_CAPACITY, findings),
@@ -82,6 +82,11 @@ pub(super) fn engine(settings: &[(Name, Setting)], findings: &mut Findings) -> E
             result.max_call_steps = count(key, value, i64::MAX, findings).map(|steps| steps as u64);
         }
         "strategy" => result.strategy = word(key, value, STRATEGY, findings),
+        "checkpoint_dir" => result.checkpoint_dir = path(key, value, findings),
+        "checkpoint_interval" => {
+            result.checkpoint_interval_ns = supervision::time(key, value, 1_000_000, findings);
+        }
+        "checkpoint_events" => result.checkpoint_events = count(key, value, i64::MAX, findings),
         _ => supervision::take(&mut result.supervision, key, value, findings),
     });
     supervision::check(&result.supervision, settings, findings);
@@ -92,7 +97,6 @@ pub(super) fn engine(settings: &[(Name, Setting)], findings: &mut Findings) -> E
 fn each(
     settings: &[(Name, Setting)],
     known: &[&str],
-    later: &[&str],
     findings: &mut Findings,
     mut take: impl FnMut(&str, &Setting, &mut Findings),
 ) {
@@ -102,11 +106,6 @@ fn each(
             findings.push(Diagnostic::error(key.span, format!("setting `{text}` is given twice")));
         } else if known.contains(&text) {
             take(text, value, findings);
-        } else if later.contains(&text) {
-            findings.push(
-                Diagnostic::error(key.span, format!("setting `{text}` is not supported yet"))
-                    .label("this version would have to ignore it"),
-            );
         } else {
             let mut finding =
                 Diagnostic::error(key.span, format!("unknown setting `{text}`")).label("no such setting");
@@ -148,6 +147,21 @@ fn sample(value: &Setting, findings: &mut Findings) -> Option<u32> {
         findings.push(Diagnostic::error(value.span, message));
     }
     sample
+}
+
+/// A path that leads down.
+fn path(key: &str, value: &Setting, findings: &mut Findings) -> Option<String> {
+    let text = match &value.kind {
+        SettingKind::Literal(Literal::Str(text)) => text.as_str(),
+        SettingKind::Name(_) | SettingKind::Literal(_) | SettingKind::Ratio(..) | SettingKind::List(_) => "",
+    };
+    let leads_down = text.split('/').all(|part| !matches!(part, "" | "." | ".."));
+    if leads_down {
+        return Some(text.to_owned());
+    }
+    let message = format!("`{key}` takes a path below the directory of the program, such as \"checkpoints\"");
+    findings.push(Diagnostic::error(value.span, message));
+    None
 }
 
 pub(super) fn count(key: &str, value: &Setting, max: i64, findings: &mut Findings) -> Option<usize> {

@@ -121,7 +121,7 @@ fn number(key: &str, value: &Setting, min: i64, findings: &mut Findings) -> Opti
     count(key, value, MAX_COUNT, findings).map(|count| count as u32)
 }
 
-fn time(key: &str, value: &Setting, min_ns: i64, findings: &mut Findings) -> Option<i64> {
+pub(super) fn time(key: &str, value: &Setting, min_ns: i64, findings: &mut Findings) -> Option<i64> {
     match value.kind {
         SettingKind::Literal(Literal::Duration(ns)) if (min_ns..=MAX_TIME_NS).contains(&ns) => Some(ns),
         _ => {

@@ -1,0 +1,267 @@
+//! Checkpoints of a run: what was asked for, and where its files are, as a checkpoint has it.
+
+use std::fs::File;
+use std::io::{self, Seek, SeekFrom};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use varpin::engine::{CheckpointNews, Checkpoints, Resumed};
+use varpin::format::Position;
+use varpin::vpl::plan::Plan;
+
+use super::args::RunArgs;
+use super::files::Files;
+use super::messages;
+use super::settings::{EventsFrom, RunSettings};
+
+/// Where the input of a run is.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct InputPlace {
+    /// Its name, for people.
+    pub(super) events: String,
+    /// The offset of the next line; none where nothing can be gone back to.
+    pub(super) offset: Option<u64>,
+    /// Lines before it.
+    pub(super) lines: u64,
+    batch_ns: i64,
+    in_long_line: bool,
+}
+
+/// Where the files that a run writes are: their lengths in bytes; none where there is no file.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct OutputPlace {
+    pub(super) output: Option<u64>,
+    pub(super) dead_letters: Option<u64>,
+}
+
+/// The checkpoints of a run on its way.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    /// Whether there are any.
+    pub(super) any: bool,
+    /// One has begun, and not all results in front of it have come.
+    pub(super) is_awaited: bool,
+    /// Whether the input can be gone back to.
+    pub(super) can_seek: bool,
+    /// What the run has gone on from.
+    pub(super) resumed: Option<(InputPlace, OutputPlace)>,
+    /// Checkpoints that could not be written.
+    failed: u64,
+}
+
+impl InputPlace {
+    pub(super) fn of(events: &str, position: Position, can_seek: bool) -> Self {
+        let Position { offset, lines, batch_ns, in_long_line } = position;
+        Self { events: events.to_owned(), offset: can_seek.then_some(offset), lines, batch_ns, in_long_line }
+    }
+
+    /// The place to go on from.
+    pub(super) fn position(&self) -> Option<Position> {
+        let Self { offset, lines, batch_ns, in_long_line, .. } = *self;
+        Some(Position { offset: offset?, lines, batch_ns, in_long_line })
+    }
+
+    /// As a checkpoint has it.
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        // Numbers and a text always have a form in JSON.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+}
+
+impl OutputPlace {
+    /// Where they are now, when everything has been written.
+    pub(super) fn of(files: &Files, settings: &RunSettings) -> io::Result<Self> {
+        let place = |path: Option<&Path>, mut file: &File| match path {
+            Some(_) if file.metadata()?.is_file() => file.stream_position().map(Some),
+            _ => Ok(None),
+        };
+        Ok(Self {
+            output: place(settings.output.as_deref(), &files.output)?,
+            dead_letters: match &files.dead_letters {
+                Some(file) => place(settings.dead_letters.as_deref(), file)?,
+                None => None,
+            },
+        })
+    }
+
+    /// As a checkpoint has it.
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+}
+
+/// What was typed about checkpoints; what the program says counts for what was not.
+pub(super) fn asked(
+    typed: &RunArgs,
+    plan: &Plan,
+    settings: &RunSettings,
+) -> Result<Option<Checkpoints>, String> {
+    let below = plan.engine.checkpoint_dir.as_ref();
+    let beside = || settings.program.parent().map(Path::to_owned).unwrap_or_default();
+    let Some(directory) = typed.checkpoint_dir.clone().or_else(|| Some(beside().join(below?))) else {
+        let in_vain = [
+            ("--checkpoint-events", typed.checkpoint_events.is_some()),
+            ("--checkpoint-interval", typed.checkpoint_interval.is_some()),
+            ("--allow-changed", typed.allow_changed),
+            ("--checkpoint-kill", typed.checkpoint_kill.is_some()),
+        ];
+        return match in_vain.iter().find(|(_, given)| *given) {
+            Some((option, _)) => Err(format!("{option} needs --checkpoint-dir, where checkpoints are kept")),
+            None => Ok(None),
+        };
+    };
+    if settings.follow {
+        return Err(
+            "--follow has no checkpoints: a file that is followed can be emptied or replaced, and an offset \
+                    in it means nothing then"
+                .to_owned(),
+        );
+    }
+    let mut checkpoints = Checkpoints::in_directory(directory).by_hand();
+    if let Some(events) = typed.checkpoint_events {
+        checkpoints = checkpoints.every_events(events.get());
+    }
+    if let Some(interval) = typed.checkpoint_interval {
+        checkpoints = checkpoints.interval(interval);
+    }
+    if let Some(keep) = typed.checkpoint_keep {
+        checkpoints = checkpoints.keep(keep.get());
+    }
+    if typed.allow_changed {
+        checkpoints = checkpoints.allow_changed();
+    }
+    kill_at(checkpoints, typed.checkpoint_kill.as_deref()).map(Some)
+}
+
+/// `STEP:N`: the process is killed at that step of the Nth checkpoint.
+#[cfg(feature = "faults")]
+fn kill_at(checkpoints: Checkpoints, typed: Option<&str>) -> Result<Checkpoints, String> {
+    use varpin::checkpoint::{KillAt, Step};
+    let Some(typed) = typed else { return Ok(checkpoints) };
+    let (step, nth) = typed.split_once(':').unwrap_or((typed, "1"));
+    let step = Step::ALL.into_iter().find(|known| known.name() == step);
+    match (step, nth.parse()) {
+        (Some(step), Ok(nth)) => Ok(checkpoints.kill_at(KillAt { step, nth })),
+        _ => {
+            let steps = Step::ALL.map(Step::name).join(", ");
+            Err(format!("--checkpoint-kill {typed}: it takes STEP:N, and steps are {steps}"))
+        }
+    }
+}
+
+#[cfg(not(feature = "faults"))]
+fn kill_at(checkpoints: Checkpoints, typed: Option<&str>) -> Result<Checkpoints, String> {
+    match typed {
+        None => Ok(checkpoints),
+        Some(_) => Err("--checkpoint-kill: this varpin was built without the feature `faults`".to_owned()),
+    }
+}
+
+impl Kept {
+    /// For a run that keeps checkpoints: says what can't be promised, and reads where the run goes on from.
+    pub(super) fn new(
+        settings: &RunSettings,
+        files: &Files,
+        resumed: Option<&Resumed>,
+    ) -> Result<Self, String> {
+        let can_seek = match settings.events {
+            EventsFrom::File(_) => files.events_bytes.is_some(),
+            EventsFrom::Nowhere => true,
+            EventsFrom::Stdin => false,
+        };
+        let events = settings.events.name();
+        if !can_seek {
+            messages::warning(format_args!(
+                "{events} cannot be read again: after a crash, events that were read behind the last checkpoint are \
+                 lost (at most once from the last checkpoint)"
+            ));
+        }
+        if settings.output.is_none() {
+            messages::warning(
+                "standard output cannot be cut back: after a crash, results behind the last checkpoint come again (at \
+                 least once; -o FILE gives each once)",
+            );
+        }
+        let mut kept = Self { any: true, can_seek, ..Self::default() };
+        let Some(resumed) = resumed else { return Ok(kept) };
+        let foreign = |_| {
+            format!(
+                "checkpoint {} is not one of `varpin run`: it does not say where files are",
+                resumed.checkpoint
+            )
+        };
+        let input: InputPlace = serde_json::from_slice(&resumed.input).map_err(foreign)?;
+        let output: OutputPlace = serde_json::from_slice(&resumed.output).map_err(foreign)?;
+        for damaged in &resumed.passed_over {
+            messages::warning(format_args!("a checkpoint is damaged and was passed over: {damaged}"));
+        }
+        for change in &resumed.changed {
+            messages::warning(format_args!(
+                "{change} since the checkpoint; what is not the same begins anew"
+            ));
+        }
+        let is_short = |offset: u64| files.events_bytes.is_some_and(|bytes| bytes < offset);
+        match input.offset {
+            Some(offset) if can_seek && is_short(offset) => {
+                return Err(format!(
+                    "{events} is shorter than when the checkpoint was made (it was read up to byte {offset}): it is \
+                     not the same file"
+                ));
+            }
+            Some(_) if !can_seek => {
+                return Err(format!(
+                    "the checkpoint was made while {} was read, and {events} cannot be gone to the same place in",
+                    input.events
+                ));
+            }
+            _ => {}
+        }
+        messages::say(format_args!(
+            "note: goes on from checkpoint {}: {} events, {} results{}",
+            resumed.checkpoint,
+            resumed.events,
+            resumed.results,
+            input.offset.map_or_else(String::new, |_| format!("; {events} from line {}", input.lines + 1)),
+        ));
+        kept.resumed = Some((input, output));
+        Ok(kept)
+    }
+
+    /// The length that a file which the run writes had at the checkpoint; none where it begins anew.
+    pub(super) fn output(&self) -> OutputPlace {
+        self.resumed.as_ref().map(|(_, output)| output.clone()).unwrap_or_default()
+    }
+
+    /// Tells what has become of checkpoints, as far as it is worth a word.
+    pub(super) fn tell(&mut self, news: Vec<CheckpointNews>) {
+        for news in news {
+            if let CheckpointNews::Failed { message } = news {
+                self.failed += 1;
+                if self.failed == 1 {
+                    messages::warning(format_args!(
+                        "{message}; the run goes on, and those before are still there"
+                    ));
+                }
+            }
+        }
+    }
+
+    /// How often it has failed, at the end.
+    pub(super) fn finish(&self) {
+        if self.failed > 1 {
+            messages::warning(format_args!("{} checkpoints could not be written", self.failed));
+        }
+    }
+}
+
+/// Cuts a file that the run writes back to what it was, and goes to its end.
+pub(super) fn cut_back(mut file: &File, length: u64) -> io::Result<()> {
+    let found = file.metadata()?.len();
+    if found < length {
+        return Err(io::Error::other(format!(
+            "it has {found} bytes, and had {length} when the checkpoint was made: it is not the same file"
+        )));
+    }
+    file.set_len(length)?;
+    file.seek(SeekFrom::Start(length)).map(drop)
+}

@@ -1,0 +1,367 @@
+//! Checkpoints as an embedder asks for them, and the parts that the ends of an engine have in them.
+//!
+//! The input begins one: it sends a barrier behind the last event. Each stage, when the barrier has come over all of
+//! its rings, hands its state to the writer's thread and passes the barrier on, the output comes last. Everybody hands
+//! over before he passes the barrier on; so when the share of the output is there, everybody's is, and the checkpoint
+//! is written. One is under way at a time.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use crate::checkpoint::{KEPT, KillAt, Section};
+use crate::context::SnapshotSink;
+use crate::event::Snapshot;
+use crate::operators::StreamStats;
+use crate::ring::{Receiver, Sender};
+use crate::sync::Arc;
+use crate::vpl::plan::EngineSettings;
+
+use super::writer::{Before, Hub, Share};
+
+/// Events between two looks at the clock.
+const LOOK_EVERY: u32 = 64;
+/// The time from one checkpoint to the next, where nothing else is asked for.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Where an engine keeps checkpoints, and how often it makes one.
+///
+/// ```
+/// use varpin::engine::{Checkpoints, Engine, Program};
+/// let directory = std::env::temp_dir().join(format!("varpin-checkpoints-{}", std::process::id()));
+/// let program = Program::parse("stream Pairs = A.window(2).aggregate(sum: sum(v))")?;
+/// let checkpoints = Checkpoints::in_directory(&directory).every_events(1);
+///
+/// let mut engine = Engine::builder(&program).checkpoints(checkpoints.clone()).build()?;
+/// let a = engine.event_type("A")?;
+/// let event = |v: i64| {
+///     let mut event = a.event(0);
+///     event.set(&a.field("v")?, v).map(|()| event)
+/// };
+/// engine.feed(event(1)?, |_| unreachable!("the window is half full"))?;
+/// engine.poll(|_| {});
+/// drop(engine); // as if the process had been killed
+///
+/// let mut engine = Engine::builder(&program).checkpoints(checkpoints).build()?;
+/// let resumed = engine.resumed().expect("there is a checkpoint");
+/// assert_eq!(resumed.events, 1); // go on with the second event
+/// let mut results = Vec::new();
+/// engine.feed(event(2)?, |result| results.push(result.to_json()))?;
+/// assert_eq!(results, [r#"{"stream":"Pairs","ts":"1970-01-01T00:00:00.000Z","data":{"sum":3}}"#]);
+/// # drop(engine);
+/// # std::fs::remove_dir_all(directory)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Checkpoints {
+    pub(super) directory: PathBuf,
+    every_events: Option<u64>,
+    interval: Option<Duration>,
+    pub(super) kept: usize,
+    pub(super) allows_changed: bool,
+    by_hand: bool,
+    pub(super) kill_at: Option<KillAt>,
+}
+
+impl Checkpoints {
+    /// Checkpoints in `directory`, which is made if it is not there: one every second, the last three are kept.
+    pub fn in_directory(directory: impl Into<PathBuf>) -> Self {
+        Self {
+            directory: directory.into(),
+            every_events: None,
+            interval: None,
+            kept: KEPT,
+            allows_changed: false,
+            by_hand: false,
+            kill_at: None,
+        }
+    }
+
+    /// One after so many events; and after some time only if [`interval`](Self::interval) is asked for as well.
+    #[must_use]
+    pub fn every_events(mut self, events: u64) -> Self {
+        self.every_events = Some(events.max(1));
+        self
+    }
+
+    /// One after this time, if an event has come meanwhile.
+    #[must_use]
+    pub fn interval(mut self, time: Duration) -> Self {
+        self.interval = Some(time);
+        self
+    }
+
+    /// How many are kept; at least one.
+    #[must_use]
+    pub fn keep(mut self, checkpoints: usize) -> Self {
+        self.kept = checkpoints.max(1);
+        self
+    }
+
+    /// Goes on behind a checkpoint of another program: streams that are the same keep their state, the others begin
+    /// anew. Default: it is refused, with the streams that have changed.
+    #[must_use]
+    pub fn allow_changed(mut self) -> Self {
+        self.allows_changed = true;
+        self
+    }
+
+    /// The embedder says when: [`Engine::checkpoint`](super::Engine::checkpoint) begins one and says where the input
+    /// is, and [`Engine::cut`](super::Engine::cut) says where the sink is, once all results before the barrier have
+    /// been handed over. No result behind a barrier is handed over before that.
+    #[must_use]
+    pub fn by_hand(mut self) -> Self {
+        self.by_hand = true;
+        self
+    }
+
+    /// How often the program says, where the caller says nothing.
+    pub(super) fn declared(&mut self, settings: &EngineSettings) {
+        if self.every_events.is_none() && self.interval.is_none() {
+            self.every_events = settings.checkpoint_events.map(|events| events as u64);
+            let interval = settings.checkpoint_interval_ns;
+            self.interval = interval.map(|ns| Duration::from_nanos(ns.unsigned_abs()));
+        }
+    }
+
+    /// For drills: the process is killed there.
+    #[cfg(feature = "faults")]
+    #[must_use]
+    pub fn kill_at(mut self, kill_at: KillAt) -> Self {
+        self.kill_at = Some(kill_at);
+        self
+    }
+}
+
+/// The checkpoint that an engine has gone on from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Resumed {
+    /// Its number.
+    pub checkpoint: u64,
+    /// When it was made, in nanoseconds since the epoch.
+    pub created_ns: i64,
+    /// Events that had come in: the next to feed is the one behind them.
+    pub events: u64,
+    /// The last sequence number: results with this one or a smaller one are before the checkpoint.
+    pub seq: u64,
+    /// Results that had been handed over.
+    pub results: u64,
+    /// What [`Engine::checkpoint`](super::Engine::checkpoint) was told of the input.
+    pub input: Vec<u8>,
+    /// What [`Engine::cut`](super::Engine::cut) was told of the sink.
+    pub output: Vec<u8>,
+    /// Newer checkpoints that were passed over because they are damaged: each file, and what is wrong with it.
+    pub passed_over: Vec<String>,
+    /// What of the program has changed since, where that is allowed: its streams begin anew.
+    pub changed: Vec<String>,
+}
+
+/// What became of a checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CheckpointNews {
+    /// It is on disk.
+    Written {
+        /// Its number.
+        checkpoint: u64,
+        /// Its size in bytes.
+        bytes: u64,
+        /// How long writing has taken, in nanoseconds.
+        took_ns: u64,
+    },
+    /// It could not be written; the ones before are still there.
+    Failed {
+        /// Why.
+        message: String,
+    },
+}
+
+/// The line from one who takes part to the writer, and back.
+pub(super) struct Line {
+    shares: Sender<Share>,
+    /// Buffers that were written.
+    empty: Receiver<Vec<u8>>,
+}
+
+impl Line {
+    pub(super) fn new(shares: Sender<Share>, empty: Receiver<Vec<u8>>) -> Self {
+        Self { shares, empty }
+    }
+
+    fn buffer(&mut self) -> Vec<u8> {
+        let mut buffer = self.empty.pop().unwrap_or_default();
+        buffer.clear();
+        buffer
+    }
+
+    /// One checkpoint is under way at a time, so there is room; if there were none, the writer would miss the share
+    /// and give the checkpoint up.
+    fn send(&mut self, share: Share) {
+        let sent = self.shares.push(share);
+        debug_assert!(sent.is_ok(), "a ring has room for two shares, and one is under way");
+    }
+}
+
+/// The part of a stage.
+pub(super) struct StagePart {
+    line: Line,
+    name: String,
+}
+
+impl StagePart {
+    pub(super) fn new(hub: &Hub, stage: &str) -> Self {
+        let name = section_of(stage);
+        Self { line: hub.line(Some(name.clone())), name }
+    }
+}
+
+impl SnapshotSink for StagePart {
+    fn buffer(&mut self) -> Vec<u8> {
+        self.line.buffer()
+    }
+
+    fn hand_over(&mut self, checkpoint: u64, state: Vec<u8>, holds: Vec<(String, StreamStats)>) {
+        let holding = |(stream, stats): (String, StreamStats)| crate::checkpoint::Holding {
+            stream,
+            keys: stats.keys as u64,
+            items: (stats.window_rows + stats.distinct_values) as u64,
+        };
+        let holdings = holds.into_iter().map(holding).collect();
+        let section = Section { name: self.name.clone(), holdings, bytes: state };
+        self.line.send(Share { checkpoint, section, ..Share::default() });
+    }
+}
+
+/// The part of the input: when one is due, and to begin it.
+pub(super) struct InputPart {
+    hub: Arc<Hub>,
+    line: Line,
+    every_events: Option<u64>,
+    interval: Option<Duration>,
+    by_hand: bool,
+    since: Instant,
+    events_then: u64,
+    countdown: u32,
+}
+
+impl InputPart {
+    pub(super) fn new(settings: &Checkpoints, hub: &Arc<Hub>, events: u64) -> Self {
+        let interval = match (settings.every_events, settings.interval) {
+            (None, None) => Some(INTERVAL),
+            (_, interval) => interval,
+        };
+        Self {
+            line: hub.line(None),
+            hub: Arc::clone(hub),
+            every_events: settings.every_events,
+            interval,
+            by_hand: settings.by_hand,
+            since: Instant::now(),
+            events_then: events,
+            countdown: LOOK_EVERY,
+        }
+    }
+
+    /// Whether one is due behind so many events, and can begin.
+    #[inline]
+    pub(super) fn is_due(&mut self, events: u64) -> bool {
+        self.countdown -= 1;
+        let by_events = self.every_events.is_some_and(|every| events - self.events_then >= every);
+        if !by_events && self.countdown > 0 {
+            return false;
+        }
+        self.look(by_events, events)
+    }
+
+    #[cold]
+    fn look(&mut self, by_events: bool, events: u64) -> bool {
+        self.countdown = LOOK_EVERY;
+        let by_time = || self.interval.is_some_and(|interval| self.since.elapsed() >= interval);
+        events > self.events_then && (by_events || by_time()) && self.hub.can_begin()
+    }
+
+    /// The same, for one who does not count events himself and is asked for nothing by hand.
+    #[inline]
+    pub(super) fn is_due_by_itself(&mut self, events: u64) -> bool {
+        !self.by_hand && self.is_due(events)
+    }
+
+    /// Begins one behind everything that has come in. `save` writes down what the input knows. Gives back its number,
+    /// for the barrier; none if another one is under way.
+    pub(super) fn begin(
+        &mut self,
+        events: u64,
+        seq: u64,
+        position: &[u8],
+        save: impl FnOnce(&mut Vec<u8>),
+    ) -> Option<u64> {
+        let checkpoint = self.hub.begin()?;
+        (self.since, self.events_then) = (Instant::now(), events);
+        let mut bytes = self.line.buffer();
+        position.to_vec().write(&mut bytes);
+        save(&mut bytes);
+        let section = Section { name: INPUT.to_owned(), holdings: Vec::new(), bytes };
+        self.line.send(Share { checkpoint, section, events, seq, ..Share::default() });
+        Some(checkpoint)
+    }
+}
+
+/// The names of sections that are of no stage. No stage has them, because a stage's begins with `stage `.
+pub(super) const INPUT: &str = "input";
+pub(super) const OUTPUT: &str = "output";
+
+/// The name of a stage's section.
+pub(super) fn section_of(stage: &str) -> String {
+    format!("stage {stage}")
+}
+
+/// The part of the output.
+pub(super) struct OutputPart {
+    line: Line,
+    pub(super) by_hand: bool,
+    /// Nothing more is written: barriers are passed, and that is all.
+    pub(super) is_closed: bool,
+}
+
+impl OutputPart {
+    pub(super) fn new(settings: &Checkpoints, hub: &Arc<Hub>) -> Self {
+        Self { line: hub.line(None), by_hand: settings.by_hand, is_closed: false }
+    }
+
+    /// All results in front of the barrier have been handed over. `save` writes down what else the output knows.
+    pub(super) fn complete(
+        &mut self,
+        checkpoint: u64,
+        results: u64,
+        position: &[u8],
+        mut before: Vec<Before>,
+        save: impl FnOnce(&mut Vec<u8>, &mut Vec<Before>),
+    ) {
+        let mut bytes = self.line.buffer();
+        position.to_vec().write(&mut bytes);
+        results.write(&mut bytes);
+        save(&mut bytes, &mut before);
+        let section = Section { name: OUTPUT.to_owned(), holdings: Vec::new(), bytes };
+        self.line.send(Share { checkpoint, section, is_last: true, before, ..Share::default() });
+    }
+}
+
+/// The parts of a program that runs on the caller's thread.
+pub(super) struct InlineParts {
+    pub(super) input: InputPart,
+    pub(super) output: OutputPart,
+    pub(super) stage: StagePart,
+    /// Begun; where the sink is has not been said yet.
+    pub(super) under_way: Option<u64>,
+}
+
+impl InlineParts {
+    pub(super) fn new(settings: &Checkpoints, hub: &Arc<Hub>, events: u64) -> Self {
+        Self {
+            input: InputPart::new(settings, hub, events),
+            output: OutputPart::new(settings, hub),
+            stage: StagePart::new(hub, "main"),
+            under_way: None,
+        }
+    }
+}

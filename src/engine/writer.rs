@@ -1,0 +1,303 @@
+//! The thread that writes checkpoints, and what its helpers are told by.
+//!
+//! Shares come over a ring from each who takes part. The one of the output is the last: everybody hands his share over
+//! before he passes the barrier on, and the output gets the barrier from everybody. So the writer looks for the
+//! output's share, and takes what the others have sent after that.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::checkpoint::{Checkpoint, Fingerprint, Section, Store, StoreError};
+use crate::idle::{Parker, Waker};
+use crate::ring::{self, Receiver, Sender};
+use crate::sync::{Arc, AtomicBool, JoinHandle, Mutex, MutexGuard, Ordering, spawn_named};
+
+use super::checkpoints::{CheckpointNews, INPUT, Line, OUTPUT};
+use super::elastic::Resizing;
+
+/// Shares (and buffers) of one that takes part. One checkpoint is under way at a time.
+const SLOTS: usize = 2;
+/// The longest sleep of the writer; it is woken when a share comes.
+const SLEEP: Duration = Duration::from_millis(100);
+/// News that nobody has taken; of more, the oldest go.
+const NEWS_KEPT: usize = 64;
+
+/// What one that takes part has to say in a checkpoint.
+#[derive(Default)]
+pub(super) struct Share {
+    pub(super) checkpoint: u64,
+    pub(super) section: Section,
+    /// Of the input: what it has seen.
+    pub(super) events: u64,
+    pub(super) seq: u64,
+    /// Of the output: everybody else has sent his.
+    pub(super) is_last: bool,
+    /// What has to be done before the checkpoint may be written: what it speaks of must be on disk.
+    pub(super) before: Vec<Before>,
+}
+
+/// Something that may take its time, so it is left to the writer's thread.
+pub(super) type Before = Box<dyn FnOnce() -> std::io::Result<()> + Send>;
+
+/// The writer's end of a line.
+struct Back {
+    shares: Receiver<Share>,
+    empty: Sender<Vec<u8>>,
+}
+
+/// What those who take part and the writer have in common.
+pub(super) struct Hub {
+    state: Mutex<State>,
+    /// The writer is to end when it has nothing more to write.
+    stops: AtomicBool,
+    waker: Waker,
+}
+
+#[derive(Default)]
+struct State {
+    /// How many have begun since the engine was built; each is numbered by that.
+    begun: u64,
+    /// One has begun and is neither written nor given up.
+    is_under_way: bool,
+    /// No further one is begun, and none is written.
+    is_over: bool,
+    /// Lines that the writer has not taken yet.
+    joining: Vec<Back>,
+    /// The sections that a checkpoint has to have beside those of the input and the output.
+    stages: Vec<String>,
+    resizes: Vec<Resizing>,
+    news: Vec<CheckpointNews>,
+}
+
+impl State {
+    fn can_begin(&mut self) -> bool {
+        self.resizes.retain(|resizing| !resizing.is_done());
+        !self.is_under_way && !self.is_over && self.resizes.is_empty()
+    }
+}
+
+impl std::fmt::Debug for Hub {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Hub")
+    }
+}
+
+impl Hub {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// A line to the writer; of a stage with the section called `stage`.
+    pub(super) fn line(&self, stage: Option<String>) -> Line {
+        let (mut shares, taken) = ring::bounded(SLOTS);
+        let (empty, back) = ring::bounded(SLOTS);
+        shares.set_waker(Some(self.waker.clone()));
+        let mut state = self.state();
+        state.joining.push(Back { shares: taken, empty });
+        state.stages.extend(stage);
+        Line::new(shares, back)
+    }
+
+    /// Whether one could begin.
+    pub(super) fn can_begin(&self) -> bool {
+        self.state().can_begin()
+    }
+
+    /// Begins one, if none is under way and no pool is being resized.
+    pub(super) fn begin(&self) -> Option<u64> {
+        let mut state = self.state();
+        if !state.can_begin() {
+            return None;
+        }
+        state.is_under_way = true;
+        state.begun += 1;
+        Some(state.begun)
+    }
+
+    /// Whether a pool can be resized now; if so, `resize` does it while no checkpoint can begin. A barrier has to find
+    /// the stages that were there when it was sent.
+    pub(super) fn resize<T, E>(
+        &self,
+        busy: impl FnOnce() -> E,
+        resize: impl FnOnce() -> Result<(Resizing, T), E>,
+    ) -> Result<T, E> {
+        {
+            let mut state = self.state();
+            if state.is_under_way {
+                return Err(busy());
+            }
+            state.is_under_way = true;
+        }
+        let resized = resize();
+        let mut state = self.state();
+        state.is_under_way = false;
+        let (resizing, made) = resized?;
+        state.resizes.push(resizing);
+        Ok(made)
+    }
+
+    /// The worker behind this section leaves.
+    pub(super) fn leaves(&self, section: &str) {
+        self.state().stages.retain(|stage| stage != section);
+    }
+
+    /// No further checkpoint, and the one under way is given up: something has ended out of turn.
+    pub(super) fn give_up(&self) {
+        self.state().is_over = true;
+    }
+
+    /// What has become of checkpoints since the last call.
+    pub(super) fn take_news(&self) -> Vec<CheckpointNews> {
+        std::mem::take(&mut self.state().news)
+    }
+
+    fn tell(&self, news: CheckpointNews) {
+        let mut state = self.state();
+        if state.news.len() >= NEWS_KEPT {
+            state.news.remove(0);
+        }
+        state.news.push(news);
+    }
+}
+
+/// The running thread. Ended when it is dropped, after what is complete has been written.
+pub(super) struct Writer {
+    pub(super) hub: Arc<Hub>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Writer")
+    }
+}
+
+impl Writer {
+    /// Starts it. Every checkpoint carries `fingerprints`.
+    pub(super) fn start(store: Store, fingerprints: Vec<Fingerprint>) -> std::io::Result<Self> {
+        let parker = Parker::new();
+        let hub = Arc::new(Hub {
+            state: Mutex::new(State::default()),
+            stops: AtomicBool::new(false),
+            waker: parker.waker(),
+        });
+        let own = Arc::clone(&hub);
+        let mut work = Work { store, fingerprints, hub: own, lines: Vec::new(), shares: Vec::new() };
+        let thread = spawn_named("checkpoints", move || work.run(parker))?;
+        Ok(Self { hub, thread: Some(thread) })
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // Release: pairs with the Acquire in `run`; what was handed over before is seen there.
+        self.hub.stops.store(true, Ordering::Release);
+        self.hub.waker.wake();
+        if let Some(thread) = self.thread.take() {
+            // A panic there has nothing to tell that the checkpoints' absence does not.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What the thread has.
+struct Work {
+    store: Store,
+    fingerprints: Vec<Fingerprint>,
+    hub: Arc<Hub>,
+    lines: Vec<Back>,
+    /// Those of the checkpoint under way, each with the line that it came over.
+    shares: Vec<(usize, Share)>,
+}
+
+impl Work {
+    fn run(&mut self, mut parker: Parker) {
+        loop {
+            // Acquire: pairs with the Release in `Writer::drop`.
+            let stops = self.hub.stops.load(Ordering::Acquire);
+            if self.step() {
+                continue;
+            }
+            if stops {
+                return;
+            }
+            parker.announce();
+            if self.step() {
+                parker.cancel();
+            } else {
+                parker.park(SLEEP);
+            }
+        }
+    }
+
+    /// Takes what has come, and writes what is complete. False if there was nothing.
+    fn step(&mut self) -> bool {
+        let came = self.take();
+        if !self.shares.iter().any(|(_, share)| share.is_last) {
+            return came;
+        }
+        // Everybody sent his share before the output got the barrier.
+        self.take();
+        self.write();
+        true
+    }
+
+    fn take(&mut self) -> bool {
+        self.lines.append(&mut self.hub.state().joining);
+        let before = self.shares.len();
+        for (at, line) in self.lines.iter_mut().enumerate() {
+            self.shares.extend(std::iter::from_fn(|| line.shares.pop().ok()).map(|share| (at, share)));
+        }
+        self.shares.len() > before
+    }
+
+    /// Writes the checkpoint whose last share is there, or says why not; another one can begin then.
+    fn write(&mut self) {
+        let last =
+            self.shares.iter().find(|(_, share)| share.is_last).map_or(0, |(_, share)| share.checkpoint);
+        let (is_over, stages) = {
+            let state = self.hub.state();
+            (state.is_over, state.stages.clone())
+        };
+        let mut checkpoint = Checkpoint {
+            created_ns: SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |since| since.as_nanos() as i64),
+            fingerprints: self.fingerprints.clone(),
+            ..Checkpoint::default()
+        };
+        let (mut from, mut before) = (Vec::new(), Vec::new());
+        for (line, share) in self.shares.drain(..) {
+            // One of an earlier checkpoint is left where a stage failed.
+            if share.checkpoint == last {
+                checkpoint.events = checkpoint.events.max(share.events);
+                checkpoint.seq = checkpoint.seq.max(share.seq);
+                checkpoint.sections.push(share.section);
+                before.extend(share.before);
+                from.push(line);
+            }
+        }
+        let mut needed = stages.iter().map(String::as_str).chain([INPUT, OUTPUT]);
+        let is_whole = needed.all(|name| checkpoint.section(name).is_some());
+        // Where a stage has failed or was stopped the run ends, and says so itself.
+        if is_whole && !is_over {
+            let started = Instant::now();
+            let is_safe = before.into_iter().try_for_each(|before| before());
+            let directory = self.store.directory().display().to_string();
+            let is_safe = is_safe.map_err(|error| StoreError::Write { path: directory, error });
+            let news = match is_safe.and_then(|()| self.store.write(&mut checkpoint)) {
+                Ok(bytes) => CheckpointNews::Written {
+                    checkpoint: checkpoint.id,
+                    bytes,
+                    took_ns: started.elapsed().as_nanos() as u64,
+                },
+                Err(error) => CheckpointNews::Failed { message: error.to_string() },
+            };
+            self.hub.tell(news);
+        }
+        for (section, line) in checkpoint.sections.into_iter().zip(from) {
+            // Whoever is gone needs no buffer.
+            let _ = self.lines[line].empty.push(section.bytes);
+        }
+        self.hub.state().is_under_way = false;
+    }
+}

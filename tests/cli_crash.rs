@@ -1,0 +1,375 @@
+//! `varpin run --checkpoint-dir`, killed at any moment and at each step of writing a checkpoint, any number of times, and
+//! started again each time: the results are in the end those of a run that nobody has disturbed, byte for byte under
+//! `deterministic`, and line for line in some order under the others.
+//!
+//! `VARPIN_CRASHES=200 cargo test --test cli_crash --features faults` kills so often; the default is fewer.
+#![cfg(feature = "cli")]
+#![allow(clippy::unwrap_used, reason = "a test that fails panics")]
+
+mod command;
+
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use command::{run, varpin};
+use tempfile::TempDir;
+
+/// A program, and in which orders its results do not depend on the moment.
+struct Case {
+    name: &'static str,
+    text: &'static str,
+    orders: &'static [&'static str],
+}
+
+const ANY: &[&str] = &["deterministic", "timestamp", "arrival"];
+const ONE: &[&str] = &["deterministic"];
+
+const CASES: &[Case] = &[
+    Case {
+        name: "one thread: variables, limits, distinct values, windows of each kind",
+        text: "var seen = 0\n\
+               fn next(v: int) -> int:\n    seen := seen + v\n    return seen\n\
+               stream Sums = A.where(v > 3).select(sum: next(v))\n\
+               stream First = A.partition_by(k).limit(40).emit(k: k, v: v)\n\
+               stream New = A.distinct(n % 900).emit(n: n)\n\
+               stream Count = A.partition_by(k).window(50, sliding: 20).aggregate(a: avg(w), m: median(v), k: last(k))\n\
+               stream Time = A.partition_by(k).window(7s, sliding: 2s).aggregate(n: count(), d: count_distinct(v))\n\
+               stream Quiet = B.partition_by(k).window(session: 1s).aggregate(n: count(), k: last(k))\n",
+        orders: ONE,
+    },
+    Case {
+        name: "one thread: joins, sequences, timers",
+        text: "stream Tick = timer(3s).emit(at: timestamp)\n\
+               stream Pairs = left_join(A, B).on(A.k == B.k).window(1s).emit(a: A.n, b: B.n)\n\
+               stream Runs = A as a where v == 8 -> all B as b -> A as c where c.v > 6\n    .within(4s).partition_by(k)\n    \
+               .emit(n: count(b), from: a.n, to: c.n)\n",
+        orders: ONE,
+    },
+    Case {
+        name: "contexts that feed each other",
+        text: "context ingest\ncontext analyze\n\
+               stream Kept = A.where(v > 1).context(ingest).emit(k: k, v: v, n: n)\n\
+               stream Sums = Kept.context(analyze).partition_by(k).window(20).aggregate(k: last(k), s: sum(v), n: last(n))\n\
+               stream Back = Sums.context(ingest).window(3).aggregate(s: max(s), n: last(n))\n\
+               stream Both = merge(Kept, B).context(analyze).partition_by(k).window(5s).aggregate(k: last(k), c: count())\n",
+        orders: ONE,
+    },
+    Case {
+        name: "contexts one behind the other",
+        text: "context ingest\ncontext analyze\n\
+               stream Kept = A.where(v > 1).context(ingest).emit(k: k, v: v, n: n)\n\
+               stream Sums = Kept.context(analyze).partition_by(k).window(20).aggregate(k: last(k), s: sum(v), n: last(n))\n",
+        orders: ANY,
+    },
+    Case {
+        name: "pools by key",
+        text: "context work\n\
+               stream Sums = A.context(work).partition_by(k).concurrent(workers: 3).window(15)\
+               .aggregate(k: last(k), s: sum(v), n: last(n))\n",
+        orders: ANY,
+    },
+    Case {
+        name: "pools by turns, and windows of time in pools",
+        text: "context work\n\
+               stream Odd = A.context(work).concurrent(workers: 2, strategy: round_robin).where(v % 2 == 1).emit(n: n)\n\
+               stream Time = A.context(work).partition_by(k).concurrent(workers: 2).window(4s)\
+               .aggregate(k: last(k), c: count())\n",
+        orders: ONE,
+    },
+];
+
+fn events(count: usize) -> String {
+    let mut text = String::new();
+    let mut seed = 11_u64;
+    for n in 0..count {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let random = seed >> 33;
+        let name = if random.is_multiple_of(4) { "B" } else { "A" };
+        let key = ["north", "south", "a key that is long", "west"][(random / 4 % 4) as usize];
+        let v = random / 16 % 10;
+        let ms = n * 40;
+        let _ = writeln!(text, "@{ms}ms {name} {{ k: \"{key}\", v: {v}, w: {v}.5, n: {n} }}");
+    }
+    text
+}
+
+struct Scene {
+    directory: TempDir,
+    order: &'static str,
+}
+
+impl Scene {
+    fn new(case: &Case, order: &'static str, count: usize) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("program.vpl"), case.text).unwrap();
+        fs::write(directory.path().join("events.evt"), events(count)).unwrap();
+        Self { directory, order }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn arguments(&self, output: &str) -> Vec<String> {
+        let path = |name: &str| self.path(name).display().to_string();
+        let mut arguments: Vec<String> = vec!["run".to_owned(), path("program.vpl"), path("events.evt")];
+        arguments.extend(["-o".to_owned(), path(output), "--order".to_owned(), self.order.to_owned()]);
+        arguments.extend(["--pin".to_owned(), "off".to_owned()]);
+        arguments
+    }
+
+    /// The results of a run that nobody disturbs, and how long it takes.
+    fn undisturbed(&self) -> (Vec<u8>, Duration) {
+        let started = Instant::now();
+        run(self.arguments("whole.jsonl"), "").clean();
+        (fs::read(self.path("whole.jsonl")).unwrap(), started.elapsed())
+    }
+
+    /// A run with checkpoints every so many events; killed after a time, if there is one. How it ended.
+    fn disturbed(&self, every: usize, kill_after: Option<Duration>, more: &[&str]) -> ExitStatus {
+        let mut arguments = self.arguments("out.jsonl");
+        arguments.extend(["--checkpoint-dir".to_owned(), self.path("kept").display().to_string()]);
+        arguments.extend(["--checkpoint-events".to_owned(), every.to_string()]);
+        arguments.extend(more.iter().map(|&argument| argument.to_owned()));
+        let log = fs::File::create(self.path("log")).unwrap();
+        let mut child =
+            varpin(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        if let Some(after) = kill_after {
+            thread::sleep(after);
+            // It may have ended already.
+            let _ = child.kill();
+        }
+        let started = Instant::now();
+        loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                return status;
+            }
+            if started.elapsed() > command::LIMIT {
+                let _ = child.kill();
+                panic!("it hangs; it said: {}", self.log());
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.path("log")).unwrap()
+    }
+
+    /// The results are those of an undisturbed run.
+    #[track_caller]
+    fn check(&self, whole: &[u8], what: &str) {
+        let found = fs::read(self.path("out.jsonl")).unwrap();
+        if self.order == "deterministic" {
+            assert!(found == whole, "{what}: {} bytes, not the {} expected", found.len(), whole.len());
+            return;
+        }
+        let sorted = |bytes: &[u8]| {
+            let mut lines: Vec<Vec<u8>> = bytes.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
+            lines.sort();
+            lines
+        };
+        assert!(sorted(&found) == sorted(whole), "{what}: other lines than expected");
+    }
+}
+
+/// Each run of a case in each of its orders.
+fn scenes(count: usize) -> Vec<(&'static Case, Scene)> {
+    let all = CASES.iter().flat_map(|case| case.orders.iter().map(move |order| (case, *order)));
+    all.map(|(case, order)| (case, Scene::new(case, order, count))).collect()
+}
+
+#[test]
+fn a_run_that_is_killed_at_any_moment_gives_what_an_undisturbed_one_gives() {
+    let crashes: usize =
+        std::env::var("VARPIN_CRASHES").ok().and_then(|crashes| crashes.parse().ok()).unwrap_or(30);
+    let scenes = scenes(6000);
+    let mut seed = 5_u64;
+    let mut random = |below: u64| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) % below.max(1)
+    };
+    let (mut killed, mut resumed) = (0, 0);
+    for (at, (case, scene)) in scenes.iter().enumerate() {
+        let (whole, took) = scene.undisturbed();
+        assert!(!whole.is_empty(), "{}", case.name);
+        let due = crashes * (at + 1) / scenes.len() - crashes * at / scenes.len();
+        let mut left = due;
+        let mut finished_early = 0;
+        while left > 0 {
+            // A little longer than a whole run takes, so that each moment of it is hit, the first and the last too.
+            let after = Duration::from_nanos(random(took.as_nanos() as u64 * 5 / 4));
+            let every = 50 + random(400) as usize;
+            let status = scene.disturbed(every, Some(after), &[]);
+            resumed += usize::from(scene.log().contains("goes on from checkpoint"));
+            if status.signal() == Some(9) {
+                killed += 1;
+                left -= 1;
+                continue;
+            }
+            assert_eq!(status.code(), Some(0), "{}: {}", case.name, scene.log());
+            scene.check(&whole, case.name);
+            finished_early += 1;
+            // From the beginning again, or what is left is always the same end.
+            fs::remove_dir_all(scene.path("kept")).unwrap();
+            assert!(finished_early < 100 + 10 * due, "no kill comes in time");
+        }
+        let status = scene.disturbed(200, None, &[]);
+        assert_eq!(status.code(), Some(0), "{} under {}: {}", case.name, scene.order, scene.log());
+        scene.check(&whole, &format!("{} under {}", case.name, scene.order));
+    }
+    println!("killed {killed} times; {resumed} runs went on from a checkpoint");
+    assert_eq!(killed, crashes);
+    assert!(crashes < 20 || resumed > 0, "no run ever went on from a checkpoint");
+}
+
+#[cfg(feature = "faults")]
+#[test]
+fn a_run_that_is_killed_at_any_step_of_writing_gives_what_an_undisturbed_one_gives() {
+    let steps = varpin::checkpoint::Step::ALL;
+    for (case, scene) in scenes(2500) {
+        let (whole, _) = scene.undisturbed();
+        for (number, step) in steps.iter().cycle().take(2 * steps.len()).enumerate() {
+            // The first checkpoint of a run, then a later one.
+            let nth = if number < steps.len() { 1 } else { 3 };
+            let status =
+                scene.disturbed(100, None, &["--checkpoint-kill", &format!("{}:{nth}", step.name())]);
+            if status.signal() != Some(9) {
+                // There were not so many left before the end.
+                assert_eq!(status.code(), Some(0), "{}: {}", case.name, scene.log());
+                scene.check(&whole, case.name);
+                fs::remove_dir_all(scene.path("kept")).unwrap();
+            }
+        }
+        let status = scene.disturbed(100, None, &[]);
+        assert_eq!(status.code(), Some(0), "{}: {}", case.name, scene.log());
+        scene.check(&whole, &format!("{} under {}", case.name, scene.order));
+    }
+}
+
+/// A run with checkpoints that has ended, and its directory of checkpoints.
+fn ended() -> (Scene, PathBuf, Vec<u8>) {
+    let scene = Scene::new(&CASES[0], "deterministic", 2000);
+    let (whole, _) = scene.undisturbed();
+    assert_eq!(scene.disturbed(150, None, &[]).code(), Some(0), "{}", scene.log());
+    let kept = scene.path("kept");
+    (scene, kept, whole)
+}
+
+fn newest(directory: &Path) -> PathBuf {
+    let files = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    files.filter(|path| path.extension().is_some_and(|extension| extension == "checkpoint")).max().unwrap()
+}
+
+#[test]
+fn a_run_that_has_ended_can_be_started_again() {
+    let (scene, _, whole) = ended();
+    assert_eq!(scene.disturbed(150, None, &[]).code(), Some(0), "{}", scene.log());
+    assert!(scene.log().contains("goes on from checkpoint"), "{}", scene.log());
+    scene.check(&whole, "again");
+}
+
+#[test]
+fn checkpoints_are_listed_verified_and_described() {
+    let (scene, kept, whole) = ended();
+    let directory = kept.display().to_string();
+    let listed = run(["checkpoints", &directory], "").clean();
+    for word in
+        ["checkpoint", "stream Sums: ", "stream First: 4 keys", "input {", "\"output\":", "stage main: "]
+    {
+        assert!(listed.stdout.contains(word), "{word:?} is not in: {}", listed.stdout);
+    }
+    let newest = newest(&kept);
+    let mut bytes = fs::read(&newest).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&newest, &bytes).unwrap();
+    let listed = run(["checkpoints", &directory, "--json"], "");
+    assert_eq!(listed.code, Some(1), "one is damaged");
+    let json: serde_json::Value = serde_json::from_str(&listed.stdout).unwrap();
+    let all = json["checkpoints"].as_array().unwrap();
+    assert_eq!(all.len(), 3);
+    assert_eq!((&all[1]["whole"], &all[2]["whole"]), (&true.into(), &false.into()));
+    assert!(all[1]["input"]["offset"].as_u64().unwrap() > 0);
+    assert!(all[1]["events"].as_u64().unwrap() > 0);
+    assert!(all[1]["streams"].as_array().unwrap().len() == 6);
+    assert!(all[2]["damage"].as_str().unwrap().contains("checksum"));
+    // The run goes on from the one before, and says so.
+    assert_eq!(scene.disturbed(150, None, &[]).code(), Some(0), "{}", scene.log());
+    assert!(scene.log().contains("a checkpoint is damaged and was passed over"), "{}", scene.log());
+    scene.check(&whole, "from the one before");
+}
+
+#[test]
+fn what_is_wrong_is_told_and_nothing_is_lost() {
+    let (scene, kept, whole) = ended();
+    let results = fs::read(scene.path("out.jsonl")).unwrap();
+    let refused = |words: &[&str]| {
+        let status = scene.disturbed(150, None, &[]);
+        assert_eq!(status.code(), Some(2), "{}", scene.log());
+        for word in words {
+            assert!(scene.log().contains(word), "{word:?} is not in: {}", scene.log());
+        }
+        assert_eq!(fs::read(scene.path("out.jsonl")).unwrap(), results, "the results are as they were");
+    };
+    let program = fs::read_to_string(scene.path("program.vpl")).unwrap();
+    fs::write(scene.path("program.vpl"), program.replace("limit(40)", "limit(41)")).unwrap();
+    refused(&["stream First has changed"]);
+    assert_eq!(scene.disturbed(150, None, &["--allow-changed"]).code(), Some(0), "{}", scene.log());
+    fs::remove_dir_all(&kept).unwrap();
+    fs::write(scene.path("program.vpl"), &program).unwrap();
+    assert_eq!(scene.disturbed(150, None, &[]).code(), Some(0), "{}", scene.log());
+    scene.check(&whole, "anew");
+    // Events that are not those of the checkpoint.
+    let all = fs::read(scene.path("events.evt")).unwrap();
+    fs::write(scene.path("events.evt"), "@1ms A { k: \"x\" }\n").unwrap();
+    refused(&["is shorter than when the checkpoint was made"]);
+    fs::write(scene.path("events.evt"), all).unwrap();
+    // All are damaged.
+    for entry in fs::read_dir(&kept).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "checkpoint") {
+            fs::write(path, "nonsense").unwrap();
+        }
+    }
+    refused(&["none is whole", "remove them to begin anew"]);
+}
+
+#[test]
+fn results_that_were_cut_short_by_others_are_noticed() {
+    let (scene, ..) = ended();
+    fs::write(scene.path("out.jsonl"), "short\n").unwrap();
+    let status = scene.disturbed(150, None, &[]);
+    assert_eq!(status.code(), Some(2), "{}", scene.log());
+    assert!(scene.log().contains("it is not the same file"), "{}", scene.log());
+    assert_eq!(fs::read_to_string(scene.path("out.jsonl")).unwrap(), "short\n");
+}
+
+#[test]
+fn standard_input_and_output_say_what_they_cannot_promise() {
+    let directory = tempfile::tempdir().unwrap();
+    let program = directory.path().join("program.vpl");
+    fs::write(&program, "stream S = A.emit(n: n)").unwrap();
+    let kept = directory.path().join("kept").display().to_string();
+    let program = program.display().to_string();
+    let ran = run(["run", &program, "--checkpoint-dir", &kept], "A { n: 1 }\n");
+    assert_eq!(ran.lines().len(), 1);
+    ran.says(0, &["at most once from the last checkpoint", "at least once"]);
+    run(["run", &program, "--checkpoint-events", "5"], "")
+        .says(2, &["--checkpoint-events needs --checkpoint-dir"]);
+}
+
+#[test]
+fn two_runs_on_one_directory_are_one_too_many() {
+    let (scene, kept, _) = ended();
+    let store = varpin::checkpoint::Store::open(&kept, 3).unwrap();
+    assert_eq!(scene.disturbed(150, None, &[]).code(), Some(2));
+    assert!(scene.log().contains("another engine keeps its checkpoints there"), "{}", scene.log());
+    drop(store);
+    assert_eq!(scene.disturbed(150, None, &[]).code(), Some(0), "{}", scene.log());
+}
