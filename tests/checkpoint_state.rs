@@ -455,3 +455,45 @@ fn checkpoints_come_by_themselves_where_nobody_says_when() {
         assert_eq!(written, 5);
     }
 }
+
+#[test]
+fn a_sink_that_has_counted_gets_no_result_twice() {
+    for text in ["stream S = A.emit(v: v)", "context c\nstream S = A.context(c).emit(v: v)"] {
+        let directory = tempfile::tempdir().unwrap();
+        let program = Program::parse(text).unwrap();
+        let path = directory.path().to_owned();
+        watched(move || {
+            let build = || {
+                let checkpoints = Checkpoints::in_directory(&path).every_events(10);
+                let builder = Engine::builder(&program).order(MergeOrder::Deterministic).stepped();
+                builder.checkpoints(checkpoints).build().unwrap()
+            };
+            let mut engine = build();
+            let events = plain_events(&engine, 100);
+            let mut sink = Vec::new();
+            for event in &events[..45] {
+                engine.feed(event.clone(), |result| sink.push(result.to_json())).unwrap();
+                go(&mut engine, &mut sink);
+            }
+            while engine.take_checkpoint_news().is_empty() {
+                go(&mut engine, &mut sink);
+            }
+            drop(engine);
+            let mut engine = build();
+            let resumed = engine.resumed().unwrap().clone();
+            assert!(resumed.results < sink.len() as u64, "something comes again");
+            assert!(engine.resume_from(sink.len() as u64));
+            for event in &events[resumed.events as usize..] {
+                engine.feed(event.clone(), |result| sink.push(result.to_json())).unwrap();
+            }
+            let sink = end_with(&mut engine, sink);
+            let whole = undisturbed(&program, &|engine| plain_events(engine, 100));
+            assert_eq!(sink, whole.lines);
+        });
+    }
+}
+
+fn end_with(engine: &mut Engine, mut lines: Vec<String>) -> Vec<String> {
+    engine.finish(|result| lines.push(result.to_json())).unwrap();
+    lines
+}

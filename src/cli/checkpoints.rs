@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
 use std::path::Path;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use varpin::engine::{CheckpointNews, Checkpoints, Resumed};
@@ -43,6 +44,8 @@ pub(super) struct Kept {
     pub(super) is_awaited: bool,
     /// Whether the input can be gone back to.
     pub(super) can_seek: bool,
+    /// Where the input is behind the event that was fed last.
+    pub(super) position: Position,
     /// What the run has gone on from.
     pub(super) resumed: Option<(InputPlace, OutputPlace)>,
     /// Checkpoints that could not be written.
@@ -163,6 +166,7 @@ impl Kept {
         settings: &RunSettings,
         files: &Files,
         resumed: Option<&Resumed>,
+        taken_up_in: Duration,
     ) -> Result<Self, String> {
         let can_seek = match settings.events {
             EventsFrom::File(_) => files.events_bytes.is_some(),
@@ -174,6 +178,13 @@ impl Kept {
             messages::warning(format_args!(
                 "{events} cannot be read again: after a crash, events that were read behind the last checkpoint are \
                  lost (at most once from the last checkpoint)"
+            ));
+        }
+        let is_file = files.output.metadata().is_ok_and(|metadata| metadata.is_file());
+        if let Some(path) = settings.output.as_ref().filter(|_| !is_file) {
+            messages::warning(format_args!(
+                "{} cannot be cut back: after a crash, results behind the last checkpoint come again (at least once)",
+                path.display()
             ));
         }
         if settings.output.is_none() {
@@ -200,6 +211,12 @@ impl Kept {
                 "{change} since the checkpoint; what is not the same begins anew"
             ));
         }
+        if input.events != events {
+            messages::warning(format_args!(
+                "the checkpoint was made while {} was read; {events} has to have the same lines up to there",
+                input.events
+            ));
+        }
         let is_short = |offset: u64| files.events_bytes.is_some_and(|bytes| bytes < offset);
         match input.offset {
             Some(offset) if can_seek && is_short(offset) => {
@@ -217,12 +234,14 @@ impl Kept {
             _ => {}
         }
         messages::say(format_args!(
-            "note: goes on from checkpoint {}: {} events, {} results{}",
+            "note: goes on from checkpoint {} (taken up in {} ms): {} events, {} results{}",
             resumed.checkpoint,
+            taken_up_in.as_millis(),
             resumed.events,
             resumed.results,
             input.offset.map_or_else(String::new, |_| format!("; {events} from line {}", input.lines + 1)),
         ));
+        kept.position = input.position().unwrap_or_default();
         kept.resumed = Some((input, output));
         Ok(kept)
     }

@@ -15,7 +15,7 @@ use varpin::clock::SystemClock;
 use varpin::engine::{BuildError, ConnectError, Engine, EngineError, Program, log_json};
 use varpin::event::Row;
 use varpin::flow::keep_supervised_panics_quiet;
-use varpin::format::{BadInput, EventSource, InputTypes};
+use varpin::format::{BadInput, EventSource, InputTypes, Position};
 use varpin::supervise::Declared;
 use varpin::vpl::plan::SupervisionSettings;
 
@@ -131,6 +131,7 @@ pub(super) fn run(typed: &RunArgs) -> Exit {
         Ok(None) => {}
         Err(message) => return refuse(message),
     }
+    let building = Instant::now();
     let engine = match builder.build() {
         Ok(engine) => engine,
         Err(error @ BuildError::Connector(_)) => {
@@ -143,9 +144,10 @@ pub(super) fn run(typed: &RunArgs) -> Exit {
     if typed.low_jitter.value().realtime.is_some() {
         doctor::warn_of_throttling();
     }
+    let built_in = building.elapsed();
     let mut kept = Kept::default();
     if engine.keeps_checkpoints() {
-        match Kept::new(&settings, &files, engine.resumed()) {
+        match Kept::new(&settings, &files, engine.resumed(), built_in) {
             Ok(read) => kept = read,
             Err(message) => return refuse(message),
         }
@@ -601,8 +603,14 @@ impl<'a> Run<'a> {
     /// Begins a checkpoint behind the event that was fed last, if one is due; what the engine does at once is done.
     #[inline]
     fn checkpoint_if_due(&mut self, source: &EventSource<Reader<'a>>) {
+        self.kept.position = source.position();
+        self.checkpoint_at(self.kept.position);
+    }
+
+    #[inline]
+    fn checkpoint_at(&mut self, position: Position) {
         if self.engine.checkpoint_due() {
-            let place = InputPlace::of(&self.source_name, source.position(), self.kept.can_seek);
+            let place = InputPlace::of(&self.source_name, position, self.kept.can_seek);
             self.kept.is_awaited = self.engine.checkpoint(&place.bytes());
         }
         if self.kept.is_awaited && self.engine.at_checkpoint() {
@@ -639,6 +647,9 @@ impl<'a> Run<'a> {
 
     /// Lets everything out; whether results came.
     fn settle(&mut self) -> bool {
+        if self.kept.any {
+            self.checkpoint_at(self.kept.position);
+        }
         let came = self.poll();
         self.output.write();
         self.fetch_letters();

@@ -241,6 +241,8 @@ pub(super) struct InputPart {
     by_hand: bool,
     since: Instant,
     events_then: u64,
+    /// Events when it was asked last.
+    asked_at: u64,
     countdown: u32,
 }
 
@@ -258,6 +260,7 @@ impl InputPart {
             by_hand: settings.by_hand,
             since: Instant::now(),
             events_then: events,
+            asked_at: events,
             countdown: LOOK_EVERY,
         }
     }
@@ -265,7 +268,9 @@ impl InputPart {
     /// Whether one is due behind so many events, and can begin.
     #[inline]
     pub(super) fn is_due(&mut self, events: u64) -> bool {
-        self.countdown -= 1;
+        // Where no event has come since, there is time for a look.
+        self.countdown = if events == self.asked_at { 0 } else { self.countdown - 1 };
+        self.asked_at = events;
         let by_events = self.every_events.is_some_and(|every| events - self.events_then >= every);
         if !by_events && self.countdown > 0 {
             return false;

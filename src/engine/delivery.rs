@@ -12,11 +12,13 @@ use super::writer::Before;
 pub(super) struct Delivery {
     layouts: Arc<Layouts>,
     sinks: Option<Box<Sinks>>,
+    /// Results that whoever takes them has already.
+    passes_over: u64,
 }
 
 impl Delivery {
     pub(super) fn new(layouts: Arc<Layouts>, sinks: Option<Sinks>) -> Self {
-        Self { layouts, sinks: sinks.map(Box::new) }
+        Self { layouts, sinks: sinks.map(Box::new), passes_over: 0 }
     }
 
     /// Hands a row over; whether it was a result.
@@ -28,8 +30,17 @@ impl Delivery {
                 return false;
             }
         }
-        sink(self.layouts.record(row));
+        if self.passes_over > 0 {
+            self.passes_over -= 1;
+        } else {
+            sink(self.layouts.record(row));
+        }
         true
+    }
+
+    /// So many of the next results are not handed over; they count all the same.
+    pub(super) fn pass_over(&mut self, results: u64) {
+        self.passes_over = results;
     }
 
     /// A row that is a result.

@@ -341,6 +341,11 @@ impl Inline {
         true
     }
 
+    /// So many results of all runs together have been taken: those of them that come again are not handed over.
+    pub(super) fn resume_from(&mut self, results: u64) {
+        self.delivery.pass_over(results.saturating_sub(self.queue.results));
+    }
+
     /// Whether a checkpoint waits to be told where the sink is.
     #[inline]
     pub(super) fn at_checkpoint(&self) -> bool {

@@ -107,6 +107,24 @@ impl Engine {
         }
     }
 
+    /// After a restart: the sink has the first `results` results of all runs together (as many as it has counted), so
+    /// those of them that come again are not handed over. Results have stable numbers only where the same events give
+    /// the same results in the same order: false, and nothing is passed over, unless the program runs on one thread or
+    /// rows are merged in `deterministic` order.
+    pub fn resume_from(&mut self, results: u64) -> bool {
+        match &mut self.mode {
+            Mode::Inline(inline) => {
+                inline.resume_from(results);
+                true
+            }
+            Mode::Threads(threads) => {
+                threads.output.as_mut().is_some_and(|output| output.resume_from(results))
+            }
+            Mode::Stepped(stepper) => stepper.output.resume_from(results),
+            Mode::Over => false,
+        }
+    }
+
     /// What has become of checkpoints since the last call.
     pub fn take_checkpoint_news(&self) -> Vec<CheckpointNews> {
         self.writer.as_ref().map_or_else(Vec::new, |writer| writer.hub.take_news())
