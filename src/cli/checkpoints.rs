@@ -143,12 +143,11 @@ fn kill_at(checkpoints: Checkpoints, typed: Option<&str>) -> Result<Checkpoints,
     let Some(typed) = typed else { return Ok(checkpoints) };
     let (step, nth) = typed.split_once(':').unwrap_or((typed, "1"));
     let step = Step::ALL.into_iter().find(|known| known.name() == step);
-    match (step, nth.parse()) {
-        (Some(step), Ok(nth)) => Ok(checkpoints.kill_at(KillAt { step, nth })),
-        _ => {
-            let steps = Step::ALL.map(Step::name).join(", ");
-            Err(format!("--checkpoint-kill {typed}: it takes STEP:N, and steps are {steps}"))
-        }
+    if let (Some(step), Ok(nth)) = (step, nth.parse()) {
+        Ok(checkpoints.kill_at(KillAt { step, nth }))
+    } else {
+        let steps = Step::ALL.map(Step::name).join(", ");
+        Err(format!("--checkpoint-kill {typed}: it takes STEP:N, and steps are {steps}"))
     }
 }
 
