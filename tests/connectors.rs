@@ -592,7 +592,8 @@ stream S = E{of}.emit(v: v, text: \"two\\nlines, \\\"quoted\\\"\").to(out)"
             let letters = engine.take_unwritten_rows();
             let text = String::from_utf8(taken.lock().unwrap().clone()).unwrap();
             let written: Vec<i64> = if format == "csv" {
-                let rows = text.strip_prefix("timestamp,v,text\n").unwrap();
+                let rows =
+                    text.strip_prefix("@timestamp,v,text\n").unwrap_or_else(|| panic!("no head: {text:.60}"));
                 let number = |row: &str| {
                     let mut fields = row.splitn(3, ',').skip(1);
                     let number = fields.next().unwrap().parse().unwrap();

@@ -47,6 +47,11 @@ impl Guard {
         self.ends.iter_mut().for_each(|end| *end += length);
     }
 
+    /// Waits a little before what was begun is tried again; false if nobody is to wait any more.
+    pub(super) fn pause(&self) -> bool {
+        self.wait(LOOK_AFTER)
+    }
+
     /// Whether there is nothing in the buffer but what was begun.
     pub(super) fn has_no_rows(&self) -> bool {
         self.ends.is_empty()

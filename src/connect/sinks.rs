@@ -19,6 +19,9 @@ const WRITE_AT_BYTES: usize = 64 * 1024;
 /// Rows are not held back for longer than this while others come.
 const WRITE_AFTER: Duration = Duration::from_millis(100);
 
+/// How long the rest of a row that was begun is tried again at the end.
+const FINISH_WITHIN: Duration = Duration::from_secs(10);
+
 /// Opens what is written instead of a connector's file.
 pub type OpenWriter = Arc<dyn Fn() -> io::Result<Box<dyn Write + Send>> + Send + Sync>;
 
@@ -137,6 +140,7 @@ impl Sinks {
     pub fn finish(&mut self) {
         for sink in &mut self.all {
             self.failed |= !sink.write_out(&self.outcome);
+            self.failed |= !sink.finish_begun(&self.outcome);
             let flushed = if sink.failed { Ok(()) } else { sink.writer.flush() };
             let begun = if sink.buffer.is_empty() {
                 Ok(())
@@ -281,6 +285,20 @@ impl Sink {
                 false
             }
         }
+    }
+
+    /// The end of the file must not be half a row: what was begun is tried again for a while. False if that has failed.
+    fn finish_begun(&mut self, outcome: &Outcome) -> bool {
+        let until = Instant::now() + FINISH_WITHIN;
+        while !self.buffer.is_empty()
+            && Instant::now() < until
+            && self.guard.as_ref().is_some_and(Guard::pause)
+        {
+            if !self.write_out(outcome) {
+                return false;
+            }
+        }
+        true
     }
 
     fn write_behind(&mut self, head: &[u8], outcome: &Outcome) -> io::Result<()> {
