@@ -409,6 +409,7 @@ fn what_cannot_be_kept_is_refused() {
         (in_context("when_full: drop_oldest"), 1, "when_full: drop_oldest"),
         (in_context("restart: on_failure"), 1, "is to be restarted"),
         (in_context("breaker_failure_rate: 0.5"), 1, "circuit breaker"),
+        ("config output { breaker_open: drop }\nstream S = A.emit(v: v)".to_owned(), 1, "breaker_open: drop"),
     ] {
         let error = refused(&text, inputs);
         assert!(error.contains(says), "{error}");

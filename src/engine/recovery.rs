@@ -80,6 +80,12 @@ fn refuse(builder: &Builder, supervision: &Supervision) -> Result<(), BuildError
     if builder.inputs > 1 {
         return option("checkpoints: an engine with several inputs cannot make any".to_owned());
     }
+    if let Some(policy) = builder.plan.output.breaker_open.as_deref().filter(|policy| *policy != "hold") {
+        return option(format!(
+            "checkpoints: the output says `breaker_open: {policy}`, and what it could not take is given up anew in \
+             another place after a restart; it has to say `hold`"
+        ));
+    }
     for (at, context) in builder.plan.contexts.iter().enumerate() {
         if builder.when_full(at) != WhenFull::Block {
             let name = &context.name;
