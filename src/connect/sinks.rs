@@ -155,32 +155,37 @@ impl Sinks {
         self.outcome.set_sinks(self.counts());
     }
 
-    /// For a checkpoint: writes what is collected, and writes down how long each file is; nothing for one that has no
-    /// row yet, or no length. Gives back the files: they have to be synced before the checkpoint counts.
+    /// For a checkpoint: writes what is collected, and writes down how long each file is; nothing for one that will be
+    /// emptied before its first row, or has no length. Gives back the files: they have to be synced before the
+    /// checkpoint counts.
     pub fn save(&mut self, out: &mut Vec<u8>) -> Vec<File> {
         let mut files = Vec::new();
         for sink in &mut self.all {
             if !sink.buffer.is_empty() {
                 self.failed |= !sink.write_out(&self.outcome);
             }
-            let written = sink.begin.is_none() && !sink.failed;
-            let length = sink.file.as_ref().filter(|_| written).and_then(|file| {
+            let has_begun = sink.begin.is_none();
+            let keeps = sink.begin.as_ref().is_none_or(|begin| begin.append) && !sink.failed;
+            let length = sink.file.as_ref().filter(|_| keeps).and_then(|file| {
                 files.push(file.try_clone().ok()?);
                 Some(file.metadata().ok()?.len())
             });
             length.write(out);
+            has_begun.write(out);
         }
         files
     }
 
-    /// Goes on from a checkpoint: files are cut back to what they were. One that is shorter was changed by others; the
-    /// run fails at its first row.
+    /// Goes on from a checkpoint: files are cut back to what they were. One that is shorter was changed by others, and
+    /// fails the run.
     pub fn restore(&mut self, from: &mut SnapshotReader<'_>) -> Result<(), SnapshotError> {
         for sink in &mut self.all {
-            let length: Option<u64> = Snapshot::read(from)?;
+            let (length, has_begun): (Option<u64>, bool) = Snapshot::read(from)?;
             let (Some(length), Some(file)) = (length, &mut sink.file) else { continue };
-            sink.begin = None;
-            sink.header = Vec::new();
+            if has_begun {
+                sink.begin = None;
+                sink.header = Vec::new();
+            }
             if let Err(error) = cut_back(file, length) {
                 sink.fail(error, &self.outcome);
                 self.failed = true;
