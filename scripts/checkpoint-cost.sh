@@ -62,7 +62,7 @@ stream Seen = A.context(work).where(w == 1.5).emit(v: v)
 VPL
 run_keys() { "$VARPIN" run "$work/program.vpl" "$work/keys.evt" -o "$work/out" --pin off --checkpoint-dir "$1" "${@:2}" 2>"$work/stderr" || { cat "$work/stderr" >&2; return 1; }; }
 run_keys "$work/keys" --checkpoint-events "$keys" --checkpoint-keep 1
-"$VARPIN" checkpoints "$work/keys" | head -1
+"$VARPIN" checkpoints "$work/keys" | sed -n 1p
 for round in 1 2 3; do
     cp -r "$work/keys" "$work/again"
     run_keys "$work/again" --checkpoint-interval 1440m

@@ -385,3 +385,41 @@ fn two_runs_on_one_directory_are_one_too_many() {
     drop(store);
     assert_eq!(scene.disturbed(150, None, &[]).code(), Some(0), "{}", scene.log());
 }
+
+/// A program that reads a file of its own and writes two.
+const FILES: Case = Case {
+    name: "files of the program",
+    text: "stream More = C.from(file, path: \"more.evt\").emit(n: n)\n\
+           stream Rows = merge(A, More).emit(n: n).to(file, path: \"rows.jsonl\")\n\
+           stream Log = A.where(v == 3).emit(n: n).to(file, path: \"log.csv\", append: true)\n\
+           stream Sums = merge(A, More).window(9).aggregate(s: sum(n))\n",
+    orders: ONE,
+};
+
+#[test]
+fn files_that_the_program_itself_reads_and_writes_go_on_too() {
+    let scene = Scene::new(&FILES, "deterministic", 3000);
+    let more = (0..2000).fold(String::new(), |mut more, n| {
+        let _ = writeln!(more, "@{}ms C {{ n: {} }}", n * 60 + 7, 100_000 + n);
+        more
+    });
+    fs::write(scene.path("more.evt"), more).unwrap();
+    // What was in the file before stays there, however often the run is killed.
+    let log = "@timestamp,n\n1970-01-01T00:00:00.000Z,0\n";
+    fs::write(scene.path("log.csv"), log).unwrap();
+    let (whole, took) = scene.undisturbed();
+    let files = || ["rows.jsonl", "log.csv"].map(|name| fs::read(scene.path(name)).unwrap());
+    let expected = files();
+    for round in 0..3 {
+        fs::write(scene.path("log.csv"), log).unwrap();
+        fs::write(scene.path("rows.jsonl"), "left by others\n").unwrap();
+        for part in 1..6 {
+            scene.disturbed(40 + 60 * round, Some(took * part / 6), &[]);
+        }
+        let status = scene.disturbed(100, None, &[]);
+        assert_eq!(status.code(), Some(0), "{}", scene.log());
+        scene.check(&whole, FILES.name);
+        assert!(files() == expected, "round {round}: rows as in an undisturbed run");
+        fs::remove_dir_all(scene.path("kept")).unwrap();
+    }
+}

@@ -1,5 +1,7 @@
 //! `varpin checkpoints DIR`: what there is, whether it is whole, and what is in it.
 
+use std::io::Write;
+
 use serde_json::{Value, json};
 use varpin::checkpoint::{Checkpoint, Listed, list};
 use varpin::event::time::write_rfc3339;
@@ -18,15 +20,16 @@ pub(super) fn checkpoints(typed: &CheckpointsArgs) -> Exit {
             return Exit::Refused;
         }
     };
-    if typed.json {
+    let text = if typed.json {
         let all: Vec<Value> = listed.iter().map(to_json).collect();
-        println!("{}", json!({ "directory": typed.directory.display().to_string(), "checkpoints": all }));
+        format!("{}\n", json!({ "directory": typed.directory.display().to_string(), "checkpoints": all }))
+    } else if listed.is_empty() {
+        format!("{}: no checkpoints\n", typed.directory.display())
     } else {
-        if listed.is_empty() {
-            println!("{}: no checkpoints", typed.directory.display());
-        }
-        listed.iter().for_each(print);
-    }
+        listed.iter().map(to_text).collect()
+    };
+    // Whoever has stopped reading does not want to know.
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
     if listed.iter().all(|listed| listed.content.is_ok()) { Exit::Done } else { Exit::Failed }
 }
 
@@ -88,31 +91,23 @@ fn to_json(listed: &Listed) -> Value {
     })
 }
 
-fn print(listed: &Listed) {
+fn to_text(listed: &Listed) -> String {
+    let (path, bytes) = (listed.path.display(), listed.bytes);
     let checkpoint = match &listed.content {
         Ok(checkpoint) => checkpoint,
-        Err(damage) => {
-            println!("{}: DAMAGED, {} bytes: {damage}", listed.path.display(), listed.bytes);
-            return;
-        }
+        Err(damage) => return format!("{path}: DAMAGED, {bytes} bytes: {damage}\n"),
     };
-    println!(
-        "{}: checkpoint {}, {}, {} bytes, {} events",
-        listed.path.display(),
-        checkpoint.id,
-        created(checkpoint),
-        listed.bytes,
-        checkpoint.events
-    );
-    for (what, section) in [("input", "input"), ("output", "output")] {
-        if let Some(place) = place(checkpoint, section) {
-            println!("    {what} {place}");
-        }
+    let (id, created, events) = (checkpoint.id, created(checkpoint), checkpoint.events);
+    let mut lines = vec![format!("{path}: checkpoint {id}, {created}, {bytes} bytes, {events} events")];
+    for end in ["input", "output"] {
+        lines.extend(place(checkpoint, end).map(|place| format!("    {end} {place}")));
     }
     for (stream, keys, items) in streams(checkpoint) {
-        println!("    stream {stream}: {keys} keys, {items} rows and values");
+        lines.push(format!("    stream {stream}: {keys} keys, {items} rows and values"));
     }
     for section in &checkpoint.sections {
-        println!("    {}: {} bytes", section.name, section.bytes.len());
+        lines.push(format!("    {}: {} bytes", section.name, section.bytes.len()));
     }
+    lines.push(String::new());
+    lines.join("\n")
 }

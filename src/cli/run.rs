@@ -55,6 +55,8 @@ const PACE_SLEEP: Duration = Duration::from_millis(10);
 const SOURCE_EVENTS: usize = 256;
 /// One event in so many is measured where somebody may ask for latencies, and nothing else is said.
 const LISTENING_SAMPLE: u32 = 256;
+/// How long the first checkpoint may take before events are fed all the same.
+const FIRST_CHECKPOINT_WITHIN: Duration = Duration::from_secs(10);
 /// How long a run that was told to stop may take for what it has been fed.
 const DRAIN_WITHIN: Duration = Duration::from_secs(10);
 
@@ -380,6 +382,7 @@ impl<'a> Run<'a> {
         let known_end = files.events_bytes.filter(|_| !self.settings.follow);
         let progress = Progress::new(known_end, self.settings.output.is_none());
         let mut row = Row::new(InputTypes::UNKNOWN, 0, 0);
+        self.first_checkpoint(source);
         // Live nobody waits for another: what is in files already comes first.
         if self.settings.live
             && let Some(end) = self.feed_sources(source)
@@ -598,6 +601,25 @@ impl<'a> Run<'a> {
             self.cut();
         }
         came
+    }
+
+    /// A run that begins anew makes a checkpoint before its first event: one that is killed before its next has not
+    /// added anything to files that are added to.
+    fn first_checkpoint(&mut self, source: &EventSource<Reader<'a>>) {
+        if !self.kept.any || self.kept.resumed.is_some() {
+            return;
+        }
+        let place = InputPlace::of(&self.source_name, source.position(), self.kept.can_seek);
+        self.kept.is_awaited = self.engine.checkpoint(&place.bytes());
+        let started = Instant::now();
+        while started.elapsed() < FIRST_CHECKPOINT_WITHIN && self.reason_to_stop().is_none() {
+            self.poll();
+            let news = self.engine.take_checkpoint_news();
+            if !news.is_empty() {
+                return self.kept.tell(news);
+            }
+            varpin::sync::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Begins a checkpoint behind the event that was fed last, if one is due; what the engine does at once is done.
