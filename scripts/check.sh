@@ -40,7 +40,7 @@ dependencies() {
 tests() { say cargo test --locked; }
 
 # The tests that need faults on purpose.
-drills() { say cargo test --locked --features faults --test supervision --test cli_supervision; }
+drills() { say cargo test --locked --features faults --test supervision --test cli_supervision --test cli_crash; }
 
 docs() { RUSTDOCFLAGS='-D warnings' say cargo doc --locked --no-deps; }
 

@@ -105,7 +105,7 @@ struct Scene {
 
 impl Scene {
     fn new(case: &Case, order: &'static str, count: usize) -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = memory_or_disk();
         fs::write(directory.path().join("program.vpl"), case.text).unwrap();
         fs::write(directory.path().join("events.evt"), events(count)).unwrap();
         Self { directory, order }
@@ -176,6 +176,11 @@ impl Scene {
         };
         assert!(sorted(&found) == sorted(whole), "{what}: other lines than expected");
     }
+}
+
+/// A directory in memory, if the system has one: a run is over before a slow disk has written a checkpoint.
+fn memory_or_disk() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
 /// Each run of a case in each of its orders.
