@@ -440,6 +440,20 @@ impl Clone for Row {
     }
 }
 
+impl Value {
+    /// Makes this a copy of `source`: what `clone_from` does, but copies bytes where nothing is shared.
+    #[inline]
+    pub(crate) fn assign(&mut self, source: &Self) {
+        if self.is_shared() || source.is_shared() {
+            self.clone_from(source);
+        } else {
+            // SAFETY: a value that is not shared owns nothing, so a copy of the bytes of `source` is a copy of it, and
+            // what was here needs no drop; both are whole values, and `self` is exclusive, so they do not overlap.
+            unsafe { ptr::copy_nonoverlapping(ptr::from_ref(source), ptr::from_mut(self), 1) };
+        }
+    }
+}
+
 impl Drop for Row {
     #[inline]
     fn drop(&mut self) {

@@ -321,7 +321,7 @@ fn keep_last(last: &mut Value, value: &Value) {
         (Value::Int(last), Value::Int(value)) => *last = *value,
         (Value::Float(last), Value::Float(value)) => *last = *value,
         (_, Value::Missing | Value::Null) => {}
-        _ => std::mem::replace(last, value.clone()).discard(),
+        _ => last.assign(value),
     }
 }
 

@@ -21,12 +21,10 @@ impl PartitionBy {
     #[inline(always)]
     #[allow(clippy::inline_always)] // on the way of every event to its key
     pub(super) fn set(&self, row: &Row, env: &mut Env) -> Result<(), Fault> {
-        let key = match self.key.borrow(row) {
-            Some(Value::Missing) => Value::Null,
-            Some(value) => value.clone(),
-            None => self.key(row, env)?,
-        };
-        std::mem::replace(&mut env.key, key).discard();
+        match self.key.borrow(row) {
+            Some(Value::Missing) | None => env.key = self.key(row, env)?,
+            Some(value) => env.key.assign(value),
+        }
         Ok(())
     }
 

@@ -103,7 +103,7 @@ impl Functions {
             Flow::Next | Flow::Break | Flow::Continue => Value::Missing,
         };
         env.frame = frame;
-        env.locals.truncate(base);
+        discard_behind(&mut env.locals, base);
         env.ascend(function.height);
         if env.fault.is_some() { Value::Missing } else { result }
     }
@@ -260,6 +260,16 @@ impl Functions {
             emitted.set(*slot, node.eval(row, self, env));
         }
         env.emitted.push(emitted);
+    }
+}
+
+/// Lets go of the values behind the first `len`.
+#[inline]
+pub(super) fn discard_behind(values: &mut Vec<Value>, len: usize) {
+    while values.len() > len
+        && let Some(value) = values.pop()
+    {
+        value.discard();
     }
 }
 

@@ -6,7 +6,7 @@ use crate::event::{Map, Row, Text, Value, arith};
 use crate::functions::{Builtin, CallEnv};
 
 use super::super::env::{Env, LogLine};
-use super::calls::{Functions, Statement};
+use super::calls::{Functions, Statement, discard_behind};
 use super::collections;
 use super::compile::TimeOf;
 use super::numeric::Numeric;
@@ -382,6 +382,6 @@ fn builtin_value(
         env.arguments.push(value);
     }
     let result = builtin.call(&env.arguments[base..], &CallEnv { now_ns: row.time_ns() });
-    env.arguments.truncate(base);
+    discard_behind(&mut env.arguments, base);
     result
 }

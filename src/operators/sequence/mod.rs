@@ -214,11 +214,14 @@ impl Sequence {
         through: &mut Through<'_, E>,
     ) -> Result<(), Failure> {
         if let Some(key) = self.keys.get(input) {
-            let key = match key.borrow(row) {
-                Some(value) => value.clone(),
-                None => key.eval(row, env).map_err(|fault| fault.at("partition_by"))?,
-            };
-            env.key = if key.is_missing() { Value::Null } else { key };
+            if let Some(value) = key.borrow(row) {
+                env.key.assign(value);
+            } else {
+                env.key = key.eval(row, env).map_err(|fault| fault.at("partition_by"))?;
+            }
+            if env.key.is_missing() {
+                env.key = Value::Null;
+            }
         }
         let mut event = Event { row, input, held: NONE };
         let number = self.table.find(&env.key);
