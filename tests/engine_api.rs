@@ -457,3 +457,41 @@ fn dropping_what_was_never_used_ends_at_once() {
         drop(input);
     });
 }
+
+#[test]
+fn rows_that_a_filter_turns_away_have_come_to_its_stream_whatever_their_types() {
+    // The values that pass, of those fed below.
+    let cases = [
+        ("n > 2", vec!["3", "3.5"]),
+        ("n <= 2.0", vec!["1", "1.5"]),
+        ("n > 2 and m == 1", vec!["3"]),
+        ("m == 1 and n > 2", vec!["3"]),
+        ("not (n > 2)", vec!["1", "1.5"]),
+    ];
+    let values =
+        [Value::Int(1), Value::Int(3), Value::Float(1.5), Value::Float(3.5), Value::from("x"), Value::Null];
+    for (condition, passing) in cases {
+        let text = format!("stream S = E.where({condition}).emit(n: n)\n");
+        let mut engine = Engine::builder(&program(&text)).build().unwrap();
+        let ty = engine.event_type("E").unwrap();
+        let mut passed = Vec::new();
+        for (at, value) in values.iter().enumerate() {
+            let mut event = ty.event(at as i64);
+            event.set(&ty.field("n").unwrap(), value.clone()).unwrap();
+            if let Ok(m) = ty.field("m") {
+                event.set(&m, at as i64).unwrap();
+            }
+            let told = engine.feed_ref(&mut event, |result| {
+                passed.push(match result.get("n") {
+                    Some(Value::Int(n)) => n.to_string(),
+                    Some(Value::Float(n)) => n.to_string(),
+                    other => format!("{other:?}"),
+                });
+            });
+            told.unwrap();
+        }
+        engine.finish(|_| {}).unwrap();
+        assert_eq!(passed, passing, "{condition}");
+        assert_eq!(engine.stats().streams[0].events, values.len() as u64, "{condition}");
+    }
+}

@@ -31,6 +31,9 @@ use super::topology::{From, StageSpec, Topology};
 /// Keys of a stream that are named where its state is lost.
 const EXAMPLE_KEYS: usize = 10;
 
+/// No stream that can turn rows away at once.
+const NO_GATE: u32 = u32::MAX;
+
 /// Where rows leave a stage.
 pub trait Outlet {
     /// Sends a copy of `row` out through a port.
@@ -109,6 +112,8 @@ pub struct Streams {
     dirty: Dirty,
     /// By name: the streams that take its rows, ascending.
     takers: Vec<Vec<Taker>>,
+    /// By name: the stream that alone takes its rows and can turn them away at once; else [`NO_GATE`].
+    gates: Box<[u32]>,
     /// By name: the ports through which rows from outside go on.
     relays: Vec<Vec<usize>>,
     /// Whether any name has such a port.
@@ -208,8 +213,16 @@ impl Streams {
                 feeds: feeds.collect(),
             });
         }
+        let gate = |(takers, relays): (&Vec<Taker>, &Vec<usize>)| match takers[..] {
+            // Faults count the events that come to a stream.
+            _ if worker.is_some() || cfg!(feature = "faults") => NO_GATE,
+            [Taker { at, .. }] if relays.is_empty() && runtimes[at].has_gate() => at as u32,
+            _ => NO_GATE,
+        };
+        let gates = takers.iter().zip(&relays).map(gate).collect();
         let count = spec.streams.len();
         Ok(Self {
+            gates,
             runtimes,
             routes,
             queues: (0..count).map(|_| Vec::new()).collect(),
@@ -268,6 +281,24 @@ impl Streams {
     /// A round of one row.
     #[inline]
     pub fn run_row(&mut self, row: &Row, out: &mut impl Outlet) {
+        // Most rows end at a filter, so that is asked before anything else.
+        if !self.turns_away(row) {
+            self.run_row_let_in(row, out);
+        }
+    }
+
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // a call would take longer than the answer
+    fn turns_away(&mut self, row: &Row) -> bool {
+        let gate = self.gates.get(row.type_id() as usize).copied().unwrap_or(NO_GATE);
+        match self.runtimes.get_mut(gate as usize) {
+            Some(runtime) if self.dirty.is_empty() => runtime.turns_away(row),
+            _ => false,
+        }
+    }
+
+    #[inline(never)]
+    fn run_row_let_in(&mut self, row: &Row, out: &mut impl Outlet) {
         if self.worker.is_some() {
             return self.run_on_worker(row, out);
         }

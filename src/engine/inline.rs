@@ -116,7 +116,8 @@ impl Front {
     }
 
     /// Gives a row its place in the order of everything, and runs it.
-    #[inline]
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // on the way of every event
     fn number_and_run(&mut self, row: &mut Row, out: &mut impl Outlet) {
         self.last_seq += 1;
         row.set_seq(self.last_seq);
@@ -426,6 +427,22 @@ impl Inline {
     /// Whether nothing can be fed any more.
     pub(super) fn is_finished(&self) -> bool {
         self.finished || self.closing || self.queue.fatal.is_some()
+    }
+
+    /// Whether an event can be fed.
+    #[inline]
+    pub(super) fn is_open(&self) -> bool {
+        !self.is_finished() && !self.at_checkpoint() && !self.delivery.has_failed()
+    }
+
+    /// Why none can.
+    #[cold]
+    pub(super) fn refusal(&self) -> EngineError {
+        match self.check() {
+            Err(error) => error,
+            Ok(()) if self.at_checkpoint() => EngineError::AtCheckpoint,
+            Ok(()) => EngineError::Closed,
+        }
     }
 
     /// An error if a stream has failed in a way that ends the run, or a connector has.

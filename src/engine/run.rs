@@ -438,12 +438,8 @@ impl Engine {
     pub fn feed_row(&mut self, row: &mut Row, mut sink: impl FnMut(Record<'_>)) -> Result<(), EngineError> {
         match &mut self.mode {
             Mode::Inline(inline) => {
-                inline.check()?;
-                if inline.at_checkpoint() {
-                    return Err(EngineError::AtCheckpoint);
-                }
-                if inline.is_finished() {
-                    return Err(EngineError::Closed);
+                if !inline.is_open() {
+                    return Err(inline.refusal());
                 }
                 inline.feed(row, sink)?;
                 inline.check()

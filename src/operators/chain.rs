@@ -136,6 +136,13 @@ impl Chain {
         !self.front.is_empty()
     }
 
+    /// Whether `row` ends at the first of them, where that is plain to see.
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // a call would take longer than the answer
+    pub(super) fn turns_away(&self, row: &Row) -> bool {
+        self.front.first().is_some_and(|filter| filter.turns_away(row))
+    }
+
     /// Whether `row` passes the filters in front.
     #[inline(always)]
     #[allow(clippy::inline_always)] // a call would take longer than the answer

@@ -24,4 +24,11 @@ impl Filter {
     pub(super) fn keeps(&self, row: &Row, env: &mut Env) -> Result<bool, Fault> {
         self.condition.passes(row, env)
     }
+
+    /// Whether `row` does not stay, where that is plain to see.
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // a call would take longer than the answer
+    pub(super) fn turns_away(&self, row: &Row) -> bool {
+        self.condition.fails_at_once(row)
+    }
 }

@@ -236,6 +236,21 @@ impl StreamRuntime {
         }
     }
 
+    /// Whether it has filters that can be asked before anything else is made ready (see [`StreamRuntime::turns_away`]).
+    pub fn has_gate(&self) -> bool {
+        self.plain && self.chain.has_front()
+    }
+
+    /// Of a stream that [has a gate](Self::has_gate): counts an event that ends at the first filter, where that is
+    /// plain to see. Any other is to be given to [`on_row`](Self::on_row).
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // a call would take longer than the answer
+    pub fn turns_away(&mut self, row: &Row) -> bool {
+        let away = self.chain.turns_away(row);
+        self.events_in += u64::from(away);
+        away
+    }
+
     /// Takes an event at `input` (see [`StreamRuntime::input_of`]), in the layout of the name.
     ///
     /// An error says that an operator failed on it, or on what it made leave a window. The stream can go on;

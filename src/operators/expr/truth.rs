@@ -84,6 +84,26 @@ impl Node {
         None
     }
 
+    /// Whether it is false because a comparison of numbers is, which is itself or what its `and` asks first. False
+    /// where more would have to be asked.
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // a call would take longer than the answer
+    pub(super) fn fails_at_once(&self, row: &Row) -> bool {
+        let first = match self {
+            Self::And(tests) => tests.first().unwrap_or(self),
+            _ => self,
+        };
+        match first {
+            Self::CompareFloat { slot, comparison, constant, .. } => {
+                matches!(field(row, *slot), Value::Float(field) if !comparison.holds(*field, *constant))
+            }
+            Self::CompareInt { slot, comparison, constant, .. } => {
+                matches!(field(row, *slot), Value::Int(field) if !comparison.holds(*field, *constant))
+            }
+            _ => false,
+        }
+    }
+
     /// Whether it is true, false, or neither.
     pub(super) fn test(&self, row: &Row, functions: &Functions, env: &mut Env) -> Option<bool> {
         match self {
