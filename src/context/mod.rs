@@ -5,6 +5,7 @@
 //! to the stages that take it.
 
 mod dirty;
+mod edges;
 mod elastic;
 mod entry;
 #[cfg(feature = "faults")]
@@ -12,8 +13,10 @@ mod faults;
 mod gate;
 mod gauges;
 mod holdback;
+mod lanes;
 mod live;
 mod merging;
+mod one_per_seq;
 mod order_dependence;
 mod pool;
 mod restart;
@@ -41,7 +44,7 @@ pub use snapshot::Saved;
 pub use stage::{ContextStage, FailureSink, Rebuild, SnapshotSink, StageParts};
 pub use streams::{Failure, Outlet, Streams};
 pub use ticker::Ticker;
-pub use topology::{EdgeSpec, From, StageSpec, Topology, WorkerSpec, topology};
+pub use topology::{EdgeSpec, From, StageSpec, Topology, WorkerSpec, too_large, topology};
 
 use crate::event::{Row, Signal};
 use crate::flow::{CloneInto, Ordered};

@@ -2,7 +2,8 @@
 //! depends on the order in which rows arrive. A pure function of the plan; under `deterministic` order no such place
 //! matters.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use crate::functions::Aggregate;
 use crate::vpl::plan::{Expr, OpPlan, Plan, SourcePlan, Statement, StreamPlan, WindowPlan};
@@ -34,31 +35,29 @@ pub struct OrderDependence {
 /// ```
 pub fn order_dependence(plan: &Plan, topology: &Topology) -> Vec<OrderDependence> {
     let places_of = Places::of(plan, topology);
-    // For each stream: the rings that meet in front of it or of a stream before it; empty where its rows have one
-    // order only.
-    let mut merges: Vec<Option<Merge>> = Vec::with_capacity(plan.streams.len());
+    let changes_variables = plan.functions.iter().any(|function| changes_variable(&function.body));
+    let mut names: Vec<Made> = vec![Made::default(); plan.names.len()];
     let mut places = Vec::new();
     for (index, stream) in plan.streams.iter().enumerate() {
+        let stage = places_of.takes[index];
         let mut lanes = BTreeSet::new();
-        let mut behind: Option<Merge> = None;
+        // The rings that meet in front of it or of a stream before it; none where its rows have one order only.
+        let mut behind: Option<Rc<Merge>> = None;
         for input in stream.source.inputs() {
-            let producers = producers(plan, index, input.name);
-            for &producer in &producers {
-                lanes.extend(lanes_from(plan, producer, places_of.takes[index], &places_of));
-                if let Some(merge) = &merges[producer] {
-                    behind = behind.or_else(|| Some(Merge { stage: merge.stage, ..merge.clone() }));
-                }
-            }
-            if producers.is_empty() {
-                lanes.insert(From::Input);
-            }
+            let made = &names[input.name];
+            lanes.extend(made.lanes(stage));
+            behind = behind.or_else(|| made.merge.clone());
         }
         if behind.is_none() && lanes.len() > 1 {
-            let rings = lanes.iter().map(|lane| lane_name(topology, *lane)).collect();
-            behind = Some(Merge { stage: places_of.takes[index], rings });
+            let mut rings: Vec<String> =
+                lanes.iter().take(MOST_NAMED).map(|lane| lane_name(topology, *lane)).collect();
+            if lanes.len() > MOST_NAMED {
+                rings.push("others".to_owned());
+            }
+            behind = Some(Rc::new(Merge { stage, rings }));
         }
         if let Some(merge) = &behind
-            && let Some(what) = depends_on_order(plan, stream)
+            && let Some(what) = depends_on_order(stream, changes_variables)
         {
             let rings = merge.rings.join(" and ");
             let stage = &topology.stages[merge.stage].name;
@@ -67,20 +66,56 @@ pub fn order_dependence(plan: &Plan, topology: &Topology) -> Vec<OrderDependence
                 why: format!("{what} stands behind a merge of the rings from {rings} (in {stage})"),
             });
         }
-        merges.push(behind);
+        for feed in &stream.feeds {
+            for &maker in &places_of.makes[index] {
+                names[feed.name].add(maker, &lanes, behind.as_ref());
+            }
+        }
     }
     places
 }
 
+/// How many of the rings that meet are named. Hardly more are kept of a stream, so that the time stays linear.
+const MOST_NAMED: usize = 8;
+
 /// Rings that meet.
-#[derive(Clone)]
+#[derive(Debug)]
 struct Merge {
     stage: usize,
     rings: Vec<String>,
 }
 
-fn producers(plan: &Plan, before: usize, name: usize) -> Vec<usize> {
-    (0..before).filter(|&stream| plan.streams[stream].feeds.iter().any(|feed| feed.name == name)).collect()
+/// What is known of the rows of a name, when all who make it have been looked at: they stand before those who take it.
+#[derive(Clone, Debug, Default)]
+struct Made {
+    /// The stages that make it, with the rings over which its rows came into each.
+    stages: BTreeMap<usize, BTreeSet<From>>,
+    /// The first merge that one of its makers stands behind.
+    merge: Option<Rc<Merge>>,
+}
+
+impl Made {
+    /// A stream makes it in `stage`, behind `lanes`.
+    fn add(&mut self, stage: usize, lanes: &BTreeSet<From>, behind: Option<&Rc<Merge>>) {
+        let known = self.stages.entry(stage).or_default();
+        known.extend(lanes);
+        while known.len() > MOST_NAMED + 1 {
+            known.pop_last();
+        }
+        if self.merge.is_none() {
+            self.merge = behind.cloned();
+        }
+    }
+
+    /// The rings over which rows of it come to `stage`: enough of them.
+    fn lanes(&self, stage: usize) -> Vec<From> {
+        if self.stages.is_empty() {
+            return vec![From::Input];
+        }
+        let own = self.stages.get(&stage).into_iter().flatten().copied();
+        let others = self.stages.keys().filter(|&&other| other != stage).map(|&other| From::Stage(other));
+        own.chain(others.take(MOST_NAMED + 1)).collect()
+    }
 }
 
 /// The stage that takes a stream's rows, and those that make them: several, where it has a pool.
@@ -105,30 +140,6 @@ impl Places {
     }
 }
 
-/// The rings over which the rows that `producer` makes come to stage `to`.
-fn lanes_from(plan: &Plan, producer: usize, to: usize, places: &Places) -> BTreeSet<From> {
-    if places.makes[producer].contains(&to) {
-        lanes_of(plan, producer, places)
-    } else {
-        places.makes[producer].iter().map(|&stage| From::Stage(stage)).collect()
-    }
-}
-
-/// The rings over which the rows of a stream come into its own stage.
-fn lanes_of(plan: &Plan, stream: usize, places: &Places) -> BTreeSet<From> {
-    let mut lanes = BTreeSet::new();
-    for input in plan.streams[stream].source.inputs() {
-        let producers = producers(plan, stream, input.name);
-        for &producer in &producers {
-            lanes.extend(lanes_from(plan, producer, places.takes[stream], places));
-        }
-        if producers.is_empty() {
-            lanes.insert(From::Input);
-        }
-    }
-    lanes
-}
-
 fn lane_name(topology: &Topology, lane: From) -> String {
     match lane {
         From::Input => "the input".to_owned(),
@@ -138,7 +149,7 @@ fn lane_name(topology: &Topology, lane: From) -> String {
 
 /// What in the stream depends on the order of its rows. Time windows and sessions don't: watermarks follow the part of
 /// the input that is complete (see `holdback`), so that at most a row that would have been late is in time.
-fn depends_on_order(plan: &Plan, stream: &StreamPlan) -> Option<&'static str> {
+fn depends_on_order(stream: &StreamPlan, changes_variables: bool) -> Option<&'static str> {
     let window = match &stream.window {
         Some(WindowPlan::Count { .. }) => Some("a count window"),
         Some(WindowPlan::FirstEvent { .. }) => Some("a window from the first event"),
@@ -146,7 +157,7 @@ fn depends_on_order(plan: &Plan, stream: &StreamPlan) -> Option<&'static str> {
     };
     let source = matches!(stream.source, SourcePlan::Sequence(_)).then_some("a sequence");
     let operator = || stream.before.iter().chain(&stream.after).find_map(operator_depends);
-    let variable = || uses_variables(plan, stream).then_some("a `var`");
+    let variable = || (changes_variables && calls_functions(stream)).then_some("a `var`");
     source.or(window).or_else(operator).or_else(variable)
 }
 
@@ -165,13 +176,8 @@ fn operator_depends(operator: &OpPlan) -> Option<&'static str> {
     }
 }
 
-/// Whether the stream calls a function that changes a `var`.
-fn uses_variables(plan: &Plan, stream: &StreamPlan) -> bool {
-    let changing: Vec<bool> =
-        plan.functions.iter().map(|function| changes_variable(&function.body)).collect();
-    if !changing.contains(&true) {
-        return false;
-    }
+/// Whether the stream calls a function of the program.
+fn calls_functions(stream: &StreamPlan) -> bool {
     // Any call counts, because functions call each other.
     stream.before.iter().chain(&stream.after).any(|operator| match operator {
         OpPlan::Process { .. } => true,

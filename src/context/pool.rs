@@ -15,10 +15,12 @@ use std::cmp::Ordering;
 use crate::event::order::{key_cmp, key_hash};
 use crate::event::{Keeps, Row, Snapshot, SnapshotError, SnapshotReader, Value};
 use crate::flow::{MergeOrder, way_of};
-use crate::vpl::plan::{OpPlan, Plan, PoolPlan, SourcePlan, Strategy, StreamPlan, WindowPlan};
+use crate::vpl::plan::{Plan, PoolPlan, Strategy, StreamPlan, WindowPlan};
 
+use super::one_per_seq::OnePerSeq;
 use super::skew::{PoolSkew, Skew};
 use super::streams::Outlet;
+use super::topology::makers;
 
 /// How many of the keys with the most rows are told.
 const HOTTEST: usize = 5;
@@ -33,17 +35,14 @@ pub struct Tags {
 }
 
 impl Tags {
-    /// The tags of the stream with index `stream`, where its rows are merged in `order`.
-    pub fn of(plan: &Plan, stream: usize, order: MergeOrder) -> Self {
-        let spec = &plan.streams[stream];
-        let Some(pool) = spec.pool.as_ref().filter(|_| order == MergeOrder::Deterministic) else {
-            return Self::default();
-        };
+    /// The tags of the stream with index `stream`, which has `pool`, where rows are merged by their numbers.
+    fn of(plan: &Plan, stream: usize, pool: &PoolPlan, one_per_seq: &OnePerSeq) -> Self {
         match pool.strategy {
             // All that comes of one sequence number is that of one worker.
             Strategy::Broadcast => Self::default(),
             Strategy::RoundRobin | Strategy::ConsistentHash => {
-                Self { moment: !front_is_one_per_seq(plan, stream), key: spec.window.is_some() }
+                let key = plan.streams[stream].window.is_some();
+                Self { moment: !one_per_seq.leaves_front(plan, stream), key }
             }
         }
     }
@@ -73,47 +72,18 @@ impl Tags {
     }
 }
 
-/// For each rank the tags of its rows; empty where no stream's rows have any.
+/// For each rank the tags of its rows, where they are merged in `order`; empty where no stream's rows have any.
 pub fn tags_by_rank(plan: &Plan, order: MergeOrder) -> Vec<Tags> {
-    let mut tags = vec![Tags::default()];
-    tags.extend((0..plan.streams.len()).map(|stream| Tags::of(plan, stream, order)));
-    if tags.iter().any(|tags| tags.any()) { tags } else { Vec::new() }
-}
-
-/// Whether at most one row of a sequence number enters a stream.
-pub(super) fn source_is_one_per_seq(plan: &Plan, stream: usize) -> bool {
-    let SourcePlan::Name(input) = &plan.streams[stream].source else { return false };
-    let mut producers = plan.streams[..stream]
-        .iter()
-        .enumerate()
-        .filter(|(_, producer)| producer.feeds.iter().any(|feed| feed.name == input.name));
-    match (producers.next(), producers.next()) {
-        (None, _) => true,
-        (Some((producer, _)), None) => is_one_per_seq(plan, producer),
-        _ => false,
+    if order != MergeOrder::Deterministic || plan.streams.iter().all(|spec| spec.pool.is_none()) {
+        return Vec::new();
     }
-}
-
-/// Whether a stream makes at most one row of a sequence number: no window, one source that makes at most one, and
-/// no operator that makes several.
-pub(super) fn is_one_per_seq(plan: &Plan, stream: usize) -> bool {
-    let spec = &plan.streams[stream];
-    spec.window.is_none() && !makes_several(&spec.before) && source_is_one_per_seq(plan, stream)
-}
-
-fn front_is_one_per_seq(plan: &Plan, stream: usize) -> bool {
-    let spec = &plan.streams[stream];
-    let front = spec.pool.as_ref().map_or(&spec.before[..], |pool| &spec.before[..pool.at]);
-    !makes_several(front) && source_is_one_per_seq(plan, stream)
-}
-
-/// Whether at most one item of a sequence number goes to a worker, signals included.
-pub(super) fn scatter_is_one_per_seq(plan: &Plan, stream: usize) -> bool {
-    !plan.streams[stream].has_timed_window() && front_is_one_per_seq(plan, stream)
-}
-
-fn makes_several(ops: &[OpPlan]) -> bool {
-    ops.iter().any(|op| matches!(op, OpPlan::Process { .. }))
+    let one_per_seq = OnePerSeq::of(plan, &makers(plan));
+    let of = |(stream, spec): (usize, &StreamPlan)| {
+        spec.pool.as_ref().map_or_else(Tags::default, |pool| Tags::of(plan, stream, pool, &one_per_seq))
+    };
+    let tags: Vec<Tags> =
+        std::iter::once(Tags::default()).chain(plan.streams.iter().enumerate().map(of)).collect();
+    if tags.iter().any(|tags| tags.any()) { tags } else { Vec::new() }
 }
 
 /// When the workers have to hear of the watermark.

@@ -6,7 +6,7 @@
 //! it. A round either consists of a single row ([`Streams::run_row`], which copies nothing), or its rows are
 //! collected first ([`Streams::collect`]) and run together ([`Streams::run_round`]).
 
-use std::collections::BTreeSet;
+use std::collections::HashMap;
 
 use crate::event::json::json_text;
 use crate::event::{Keeps, Row, Signal, SnapshotError, SnapshotReader, Value};
@@ -15,6 +15,7 @@ use crate::operators::{
     CompileError, Decider, Emit, Env, Limits, Moved, OperatorError, Part, Remap, StreamRuntime, StreamStats,
     Verdict, operator_at,
 };
+use crate::sync::Arc;
 use crate::vpl::plan::{OnErrorPlan, Plan};
 
 use super::FLUSH_SEQ;
@@ -23,6 +24,7 @@ use super::dirty::Dirty;
 use super::faults::{Fault, StageFaults};
 use super::gauges::StreamGauges;
 use super::holdback::Holdback;
+use super::lanes::lanes_to;
 use super::pool::{PoolWorker, Scatter, Tags, tags_by_rank};
 use super::skew::PoolSkew;
 use super::snapshot::{Saved, StateOf};
@@ -65,7 +67,7 @@ struct Feed {
     name: u32,
     remap: Option<Remap>,
     lane: Option<u16>,
-    takers: Vec<Taker>,
+    takers: Arc<[Taker]>,
     ports: Vec<usize>,
 }
 
@@ -111,7 +113,7 @@ pub struct Streams {
     keeps_rounds: bool,
     dirty: Dirty,
     /// By name: the streams that take its rows, ascending.
-    takers: Vec<Vec<Taker>>,
+    takers: Vec<Arc<[Taker]>>,
     /// By name: the stream that alone takes its rows and can turn them away at once; else [`NO_GATE`].
     gates: Box<[u32]>,
     /// By name: the ports through which rows from outside go on.
@@ -175,6 +177,14 @@ impl Streams {
                 relays[name].push(port);
             }
         }
+        let takers: Vec<Arc<[Taker]>> = takers.into_iter().map(Arc::from).collect();
+        let mut ports_of: HashMap<(usize, usize), Vec<usize>> = HashMap::new();
+        for (port, edge) in ports.iter().enumerate() {
+            for &feed in &edge.feeds {
+                ports_of.entry(feed).or_default().push(port);
+            }
+        }
+        let tags = tags_by_rank(plan, order);
         let mut runtimes = Vec::with_capacity(spec.streams.len());
         let mut routes = Vec::with_capacity(spec.streams.len());
         let mut scatters = Vec::new();
@@ -187,13 +197,14 @@ impl Streams {
                 (Some(_), Some(_)) => Part::Back,
             };
             runtimes.push(StreamRuntime::compile_part(plan, stream, part, limits)?);
-            let tags = Tags::of(plan, stream, order);
+            // Rank 0 is that of the input.
+            let own_tags = tags.get(stream + 1).copied().unwrap_or_default();
             if let (Some(pool), Some(place)) = (&plan.streams[stream].pool, spec.worker) {
-                worker = Some(PoolWorker::new(place.index, pool, tags));
+                worker = Some(PoolWorker::new(place.index, pool, own_tags));
             }
             if part == Part::Front {
                 let workers = (0..ports.len()).filter(|&port| ports[port].scatters == Some(stream));
-                let scatter = Scatter::new(plan, stream, tags, order, workers.collect());
+                let scatter = Scatter::new(plan, stream, own_tags, order, workers.collect());
                 scatters.resize_with(runtimes.len() - 1, || None);
                 scatters.push(Some(scatter));
             }
@@ -201,10 +212,8 @@ impl Streams {
                 name: feed.name as u32,
                 remap: feed.remap.as_ref().map(Remap::new),
                 lane: feed.lane,
-                takers: takers[feed.name].clone(),
-                ports: (0..ports.len())
-                    .filter(|&port| ports[port].feeds.contains(&(stream, index)))
-                    .collect(),
+                takers: Arc::clone(&takers[feed.name]),
+                ports: ports_of.remove(&(stream, index)).unwrap_or_default(),
             });
             routes.push(Route {
                 decider: Decider::compile(plan, stream, &env)?,
@@ -213,7 +222,7 @@ impl Streams {
                 feeds: feeds.collect(),
             });
         }
-        let gate = |(takers, relays): (&Vec<Taker>, &Vec<usize>)| match takers[..] {
+        let gate = |(takers, relays): (&Arc<[Taker]>, &Vec<usize>)| match takers[..] {
             // Faults count the events that come to a stream.
             _ if worker.is_some() || cfg!(feature = "faults") => NO_GATE,
             [Taker { at, .. }] if relays.is_empty() && runtimes[at].has_gate() => at as u32,
@@ -236,7 +245,7 @@ impl Streams {
             holdbacks: Vec::new(),
             scatters,
             worker,
-            tags: tags_by_rank(plan, order),
+            tags,
             env,
             #[cfg(feature = "faults")]
             faults: StageFaults::default(),
@@ -308,7 +317,7 @@ impl Streams {
                 out.send(port, row);
             }
         }
-        for index in 0..self.takers.get(name).map_or(0, Vec::len) {
+        for index in 0..self.takers.get(name).map_or(0, |takers| takers.len()) {
             let Taker { at, input } = self.takers[name][index];
             // What earlier streams have made of the row comes first, where the streams between here and there
             // take it.
@@ -398,7 +407,7 @@ impl Streams {
                 out.send(port, row);
             }
         }
-        for taker in &self.takers[name] {
+        for taker in self.takers[name].iter() {
             self.queues[taker.at].push((taker.input, row.clone()));
             self.dirty.insert(taker.at);
         }
@@ -744,30 +753,6 @@ impl Drop for QueueRun<'_> {
     }
 }
 
-/// For each stream of `stage` the lanes (edges that lead to the stage, counted in the topology's order) that
-/// its rows come over.
-fn lanes_to(plan: &Plan, topology: &Topology, stage: usize) -> Vec<Vec<usize>> {
-    let streams = &topology.stages[stage].streams;
-    let edges: Vec<_> = topology.edges.iter().filter(|edge| edge.to == stage).collect();
-    let mut lanes_to: Vec<BTreeSet<usize>> = Vec::with_capacity(streams.len());
-    for &stream in streams {
-        let takes = |name: usize| plan.streams[stream].source.inputs().iter().any(|input| input.name == name);
-        let feeds = |&(from, feed): &(usize, usize)| takes(plan.streams[from].feeds[feed].name);
-        let mut lanes: BTreeSet<usize> = (0..edges.len())
-            .filter(|&lane| {
-                edges[lane].relays.iter().any(|&name| takes(name)) || edges[lane].feeds.iter().any(feeds)
-            })
-            .collect();
-        for (&producer, through) in streams.iter().zip(&lanes_to) {
-            if plan.streams[producer].feeds.iter().any(|feed| takes(feed.name)) {
-                lanes.extend(through);
-            }
-        }
-        lanes_to.push(lanes);
-    }
-    lanes_to.into_iter().map(|lanes| lanes.into_iter().collect()).collect()
-}
-
 /// Takes the rows of one stream to where they go.
 struct Sink<'a, O> {
     route: &'a Route,
@@ -875,7 +860,7 @@ impl<O: Outlet> Sink<'_, O> {
 
     #[inline]
     fn feed(&mut self, feed: &Feed, row: &Row) {
-        for taker in &feed.takers {
+        for taker in feed.takers.iter() {
             self.queues[taker.at].push((taker.input, row.clone()));
             self.dirty.insert(taker.at);
         }

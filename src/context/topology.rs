@@ -13,11 +13,11 @@
 //! A stream with a pool is in two parts: its front is placed with its context, and what is behind `.concurrent` is a
 //! place of its own, with a stage for each worker. In all that concerns cycles a pool counts as a context.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::vpl::plan::Plan;
 
-use super::pool::{is_one_per_seq, scatter_is_one_per_seq};
+use super::edges::edges;
 
 /// Stages and the edges between them.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -65,7 +65,7 @@ impl StageSpec {
 }
 
 /// Where an edge comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum From {
     /// The engine's input.
     Input,
@@ -101,111 +101,160 @@ impl EdgeSpec {
 
 /// Splits the plan into stages and finds the edges between them.
 pub fn topology(plan: &Plan) -> Topology {
+    let makers = makers(plan);
     let parts = Parts::of(plan);
-    let (stages, stages_of) = stages(plan, &parts);
-    let edges = edges(plan, &stages, &parts, &stages_of);
+    let (stages, stages_of) = stages(plan, &makers, &parts);
+    let placed = Placed::new(plan, &parts, &stages_of);
+    let edges = edges(plan, &makers, &stages, &placed);
     Topology { stages, edges }
 }
 
-fn all_feeds(plan: &Plan) -> impl Iterator<Item = (usize, usize)> + '_ {
-    plan.streams
-        .iter()
-        .enumerate()
-        .flat_map(|(stream, spec)| (0..spec.feeds.len()).map(move |feed| (stream, feed)))
+/// The most ways that rows can go: from a stage with a stream, for each name that it makes, to another one.
+const MAX_WAYS: usize = 1_000_000;
+/// The most rings. Each has room for as many rows as it holds slots.
+const MAX_RINGS: usize = 10_000;
+/// The most names that all stages together have to know.
+const MAX_KNOWN_NAMES: usize = 20_000_000;
+
+/// Why the topology of a plan would be too large, if it would.
+pub fn too_large(plan: &Plan) -> Option<String> {
+    let makers = makers(plan);
+    let parts = Parts::of(plan);
+    let (stages, stages_of) = stages(plan, &makers, &parts);
+    let placed = Placed::new(plan, &parts, &stages_of);
+    let names = stages.len().saturating_mul(plan.names.len());
+    if names > MAX_KNOWN_NAMES {
+        return Some(format!(
+            "the contexts of the program are {} stages, with {} names of events and streams in each; \
+             together that can be {MAX_KNOWN_NAMES}",
+            stages.len(),
+            plan.names.len()
+        ));
+    }
+    let mut ways = 0_usize;
+    let mut rings: BTreeSet<(usize, usize)> = BTreeSet::new();
+    for (stream, spec) in plan.streams.iter().enumerate() {
+        for feed in &spec.feeds {
+            let targets = &placed.targets[feed.name];
+            ways = ways.saturating_add(placed.makes[stream].len().saturating_mul(targets.len()));
+            if ways > MAX_WAYS {
+                let what = "the streams of the program send rows in more ways from context to context";
+                return Some(format!("{what} than {MAX_WAYS}"));
+            }
+            for &from in &placed.makes[stream] {
+                rings.extend(targets.iter().filter(|&&to| to != from).map(|&to| (from, to)));
+            }
+        }
+    }
+    // Each stage can have one from the input, too.
+    let rings = rings.len() + stages.len();
+    (rings > MAX_RINGS)
+        .then(|| format!("the contexts of the program need {rings} rings, and {MAX_RINGS} are possible"))
+}
+
+/// For each name the streams whose rows travel under it, ascending. Who takes a name is found through this and never
+/// stream by stream: many streams may make a name that many others take.
+pub(super) fn makers(plan: &Plan) -> Vec<Vec<usize>> {
+    let mut makers: Vec<Vec<usize>> = vec![Vec::new(); plan.names.len()];
+    for (stream, spec) in plan.streams.iter().enumerate() {
+        for feed in &spec.feeds {
+            let makers = &mut makers[feed.name];
+            if makers.last() != Some(&stream) {
+                makers.push(stream);
+            }
+        }
+    }
+    makers
+}
+
+/// Where streams are, once there are stages.
+pub(super) struct Placed {
+    /// For each stream the stage that takes its rows.
+    pub(super) takes: Vec<usize>,
+    /// For each stream the stages that make its rows: several, where it has a pool.
+    pub(super) makes: Vec<Vec<usize>>,
+    /// For each name the stages that take it, ascending.
+    pub(super) targets: Vec<Vec<usize>>,
+}
+
+impl Placed {
+    fn new(plan: &Plan, parts: &Parts, stages_of: &[Vec<usize>]) -> Self {
+        // Only pools have several stages, and they take nothing from other streams.
+        let takes: Vec<usize> = parts.takes.iter().map(|&part| stages_of[part][0]).collect();
+        let makes = parts.makes.iter().map(|&part| stages_of[part].clone()).collect();
+        let targets = plan.names.iter().map(|name| {
+            let targets: BTreeSet<usize> = name.consumers.iter().map(|&stream| takes[stream]).collect();
+            targets.into_iter().collect()
+        });
+        Self { targets: targets.collect(), makes, takes }
+    }
 }
 
 /// What is placed: each stream, or, where it has a pool, its front and what the pool's workers run.
 struct Parts {
+    /// Each behind what it takes rows from.
     all: Vec<PartSpec>,
     /// For each stream the part that takes its rows.
     takes: Vec<usize>,
-    /// For each stream the part that makes its rows.
+    /// For each stream the part that makes its rows: the one that takes them or, where that is a front, the next.
     makes: Vec<usize>,
+    /// How many contexts and pools there are.
+    places: usize,
 }
 
 struct PartSpec {
     stream: usize,
     /// Where it runs: a context, by index, or behind all of these a pool.
     place: usize,
-    /// The parts that it takes rows from.
-    sources: BTreeSet<usize>,
 }
 
 impl Parts {
-    /// The parts, each behind its sources.
     fn of(plan: &Plan) -> Self {
-        let mut producers = vec![BTreeSet::new(); plan.streams.len()];
-        for (stream, feed) in all_feeds(plan) {
-            for &consumer in &plan.names[plan.streams[stream].feeds[feed].name].consumers {
-                producers[consumer].insert(stream);
-            }
-        }
-        let mut parts = Self { all: Vec::new(), takes: Vec::new(), makes: Vec::new() };
-        let mut pools = 0;
+        let mut parts =
+            Self { all: Vec::new(), takes: Vec::new(), makes: Vec::new(), places: plan.contexts.len() };
         for (stream, spec) in plan.streams.iter().enumerate() {
-            let sources = producers[stream].iter().map(|&producer| parts.makes[producer]).collect();
             parts.takes.push(parts.all.len());
-            parts.all.push(PartSpec { stream, place: spec.context, sources });
+            parts.all.push(PartSpec { stream, place: spec.context });
             if spec.pool.is_some() {
-                let front = parts.all.len() - 1;
-                let place = plan.contexts.len() + pools;
-                pools += 1;
-                parts.all.push(PartSpec { stream, place, sources: BTreeSet::from([front]) });
+                parts.all.push(PartSpec { stream, place: parts.places });
+                parts.places += 1;
             }
             parts.makes.push(parts.all.len() - 1);
         }
         parts
     }
-
-    /// How many contexts and pools there are, given the number of contexts.
-    fn places(&self, contexts: usize) -> usize {
-        self.all.iter().map(|part| part.place + 1).max().unwrap_or(0).max(contexts)
-    }
 }
 
 /// The stages in the order of flow, and for each part those that run it.
-fn stages(plan: &Plan, parts: &Parts) -> (Vec<StageSpec>, Vec<Vec<usize>>) {
-    let places = parts.places(plan.contexts.len());
-    let all = &parts.all;
-    let mut reaches = vec![vec![false; places]; places];
-    for part in all {
-        for &source in &part.sources {
-            reaches[all[source].place][part.place] |= all[source].place != part.place;
-        }
+fn stages(plan: &Plan, makers: &[Vec<usize>], parts: &Parts) -> (Vec<StageSpec>, Vec<Vec<usize>>) {
+    let levels = levels(plan, makers, parts);
+    let contexts = plan.contexts.len();
+    let in_context = || parts.all.iter().enumerate().filter(|(_, part)| part.place < contexts);
+    // By context and level; a context without streams has one stage all the same.
+    let mut parts_of: BTreeMap<(usize, usize), Vec<usize>> = BTreeMap::new();
+    for (at, part) in in_context() {
+        parts_of.entry((part.place, levels[at])).or_default().push(at);
     }
-    close(&mut reaches);
-    let together = |a: usize, b: usize| a == b || (reaches[a][b] && reaches[b][a]);
-    let mut level = vec![0_usize; all.len()];
-    for (at, part) in all.iter().enumerate() {
-        level[at] = part
-            .sources
-            .iter()
-            .filter(|&&source| together(all[source].place, part.place))
-            .map(|&source| level[source] + usize::from(all[source].place != part.place))
-            .max()
-            .unwrap_or(0);
+    let mut stages_of_context = vec![0; contexts];
+    for &(context, _) in parts_of.keys() {
+        stages_of_context[context] += 1;
+    }
+    for context in (0..contexts).filter(|&context| stages_of_context[context] == 0) {
+        parts_of.insert((context, 0), Vec::new());
     }
     let mut stages: Vec<(StageSpec, Vec<usize>)> = Vec::new();
-    for (index, spec) in plan.contexts.iter().enumerate() {
-        let here: Vec<usize> = (0..all.len()).filter(|&part| all[part].place == index).collect();
-        let mut levels: BTreeSet<usize> = here.iter().map(|&part| level[part]).collect();
-        if levels.is_empty() {
-            levels.insert(0);
-        }
-        let several = levels.len() > 1;
-        for at in levels {
-            let parts: Vec<usize> = here.iter().copied().filter(|&part| level[part] == at).collect();
-            let stage = StageSpec {
-                name: if several { format!("{}/{at}", spec.name) } else { spec.name.clone() },
-                context: index,
-                streams: parts.iter().map(|&part| all[part].stream).collect(),
-                worker: None,
-            };
-            stages.push((stage, parts));
-        }
+    for ((context, level), here) in parts_of {
+        let name = &plan.contexts[context].name;
+        let stage = StageSpec {
+            name: if stages_of_context[context] > 1 { format!("{name}/{level}") } else { name.clone() },
+            context,
+            streams: here.iter().map(|&part| parts.all[part].stream).collect(),
+            worker: None,
+        };
+        stages.push((stage, here));
     }
     let mut threads = 0;
-    for (at, part) in all.iter().enumerate().filter(|(_, part)| part.place >= plan.contexts.len()) {
+    for (at, part) in parts.all.iter().enumerate().filter(|(_, part)| part.place >= contexts) {
         let spec = &plan.streams[part.stream];
         for index in 0..spec.pool.as_ref().map_or(0, |pool| pool.workers) {
             let stage = StageSpec {
@@ -218,7 +267,51 @@ fn stages(plan: &Plan, parts: &Parts) -> (Vec<StageSpec>, Vec<Vec<usize>>) {
             stages.push((stage, vec![at]));
         }
     }
-    sort_by_flow(stages, parts)
+    sort_by_flow(plan, makers, parts, stages)
+}
+
+/// For each part how many changes of place lie before it, within the places that its own one feeds and is fed by.
+fn levels(plan: &Plan, makers: &[Vec<usize>], parts: &Parts) -> Vec<usize> {
+    let place_of = |part: usize| parts.all[part].place;
+    let mut reaches = vec![vec![false; parts.places]; parts.places];
+    for (makers, spec) in makers.iter().zip(&plan.names) {
+        let from: BTreeSet<usize> = makers.iter().map(|&stream| place_of(parts.makes[stream])).collect();
+        let to: BTreeSet<usize> =
+            spec.consumers.iter().map(|&stream| place_of(parts.takes[stream])).collect();
+        for &from in &from {
+            to.iter().filter(|&&to| to != from).for_each(|&to| reaches[from][to] = true);
+        }
+    }
+    for (&front, &pool) in parts.takes.iter().zip(&parts.makes).filter(|(front, pool)| front != pool) {
+        reaches[place_of(front)][place_of(pool)] = true;
+    }
+    close(&mut reaches);
+    let together = |a: usize, b: usize| a == b || (reaches[a][b] && reaches[b][a]);
+    // Of each name, by place: the highest level of those who make it. They all stand before those who take it.
+    let mut made: Vec<BTreeMap<usize, usize>> = vec![BTreeMap::new(); plan.names.len()];
+    let mut levels = Vec::with_capacity(parts.all.len());
+    for (stream, spec) in plan.streams.iter().enumerate() {
+        let (front, last) = (parts.takes[stream], parts.makes[stream]);
+        let here = place_of(front);
+        let level = spec
+            .source
+            .inputs()
+            .iter()
+            .flat_map(|input| &made[input.name])
+            .filter(|&(&place, _)| together(place, here))
+            .map(|(&place, level)| level + usize::from(place != here))
+            .max()
+            .unwrap_or(0);
+        levels.push(level);
+        if last != front {
+            levels.push(if together(here, place_of(last)) { level + 1 } else { 0 });
+        }
+        for feed in &spec.feeds {
+            let highest = made[feed.name].entry(place_of(last)).or_default();
+            *highest = levels[last].max(*highest);
+        }
+    }
+    levels
 }
 
 /// Makes a relation transitive.
@@ -235,153 +328,51 @@ fn close(reaches: &mut [Vec<bool>]) {
     }
 }
 
-/// Puts each stage behind those that feed it. There is no cycle: along a cycle the level could never fall, so it
-/// would lie within one level, where every edge stays within its place.
-fn sort_by_flow(stages: Vec<(StageSpec, Vec<usize>)>, parts: &Parts) -> (Vec<StageSpec>, Vec<Vec<usize>>) {
-    let mut sorted: Vec<StageSpec> = Vec::with_capacity(stages.len());
+/// Puts each stage behind those that feed it; of several that could stand next, the first. There is no cycle: along a
+/// cycle the level could never fall, so it would lie within one level, where every edge stays within its place.
+fn sort_by_flow(
+    plan: &Plan,
+    makers: &[Vec<usize>],
+    parts: &Parts,
+    stages: Vec<(StageSpec, Vec<usize>)>,
+) -> (Vec<StageSpec>, Vec<Vec<usize>>) {
     let mut stages_of: Vec<Vec<usize>> = vec![Vec::new(); parts.all.len()];
-    // A part is placed when all its stages are: a pool has several.
-    let mut to_place = vec![0_usize; parts.all.len()];
-    for &part in stages.iter().flat_map(|(_, parts)| parts) {
-        to_place[part] += 1;
+    for (stage, (_, here)) in stages.iter().enumerate() {
+        for &part in here {
+            stages_of[part].push(stage);
+        }
     }
-    let mut waiting = stages;
-    while !waiting.is_empty() {
-        let ready = waiting.iter().position(|(_, here)| {
-            here.iter().all(|&part| {
-                let sources = &parts.all[part].sources;
-                sources.iter().all(|source| to_place[*source] == 0 || here.contains(source))
-            })
-        });
-        let (stage, here) = waiting.remove(ready.expect("stages form no cycle"));
+    let placed = Placed::new(plan, parts, &stages_of);
+    let mut leads_to: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); stages.len()];
+    for (makers, targets) in makers.iter().zip(&placed.targets) {
+        let from: BTreeSet<usize> =
+            makers.iter().flat_map(|&stream| &placed.makes[stream]).copied().collect();
+        for from in from {
+            leads_to[from].extend(targets.iter().filter(|&&to| to != from));
+        }
+    }
+    for (&front, workers) in placed.takes.iter().zip(&placed.makes) {
+        leads_to[front].extend(workers.iter().filter(|&&worker| worker != front));
+    }
+    let mut waits_for = vec![0_usize; stages.len()];
+    leads_to.iter().flatten().for_each(|&to| waits_for[to] += 1);
+    let mut ready: BTreeSet<usize> = (0..stages.len()).filter(|&stage| waits_for[stage] == 0).collect();
+    let mut waiting: Vec<Option<(StageSpec, Vec<usize>)>> = stages.into_iter().map(Some).collect();
+    let mut sorted = Vec::with_capacity(waiting.len());
+    let mut stages_of: Vec<Vec<usize>> = vec![Vec::new(); parts.all.len()];
+    while let Some(next) = ready.pop_first() {
+        let Some((stage, here)) = waiting[next].take() else { continue };
         for part in here {
-            to_place[part] -= 1;
             stages_of[part].push(sorted.len());
         }
         sorted.push(stage);
+        for &to in &leads_to[next] {
+            waits_for[to] -= 1;
+            if waits_for[to] == 0 {
+                ready.insert(to);
+            }
+        }
     }
+    assert_eq!(sorted.len(), waiting.len(), "stages form no cycle");
     (sorted, stages_of)
-}
-
-fn edges(plan: &Plan, stages: &[StageSpec], parts: &Parts, stages_of: &[Vec<usize>]) -> Vec<EdgeSpec> {
-    let mut edges: Vec<EdgeSpec> = Vec::new();
-    let takes = |stream: usize| stages_of[parts.takes[stream]][0];
-    for (stream, feed) in all_feeds(plan) {
-        let name = plan.streams[stream].feeds[feed].name;
-        let targets: BTreeSet<usize> = plan.names[name].consumers.iter().map(|&c| takes(c)).collect();
-        for &from in &stages_of[parts.makes[stream]] {
-            for &to in targets.iter().filter(|&&to| to != from) {
-                edge(&mut edges, From::Stage(from), to).feeds.push((stream, feed));
-            }
-        }
-    }
-    for (stream, _) in plan.streams.iter().enumerate().filter(|(_, spec)| spec.pool.is_some()) {
-        for &to in &stages_of[parts.makes[stream]] {
-            edge(&mut edges, From::Stage(takes(stream)), to).scatters = Some(stream);
-        }
-    }
-    // Names that some stream makes can do without a ring from the input where another way leads.
-    let made: BTreeSet<usize> =
-        all_feeds(plan).map(|(stream, feed)| plan.streams[stream].feeds[feed].name).collect();
-    for (_, spec) in plan.names.iter().enumerate().filter(|(name, _)| !made.contains(name)) {
-        for &consumer in &spec.consumers {
-            edge(&mut edges, From::Input, takes(consumer));
-        }
-    }
-    // A stage that nothing leads to still has a ring from the input, so that it ends when the input does.
-    for stage in 0..stages.len() {
-        if !edges.iter().any(|edge| edge.to == stage) {
-            edge(&mut edges, From::Input, stage);
-        }
-    }
-    for (name, spec) in plan.names.iter().enumerate() {
-        let targets: BTreeSet<usize> = spec.consumers.iter().map(|&consumer| takes(consumer)).collect();
-        for to in targets {
-            relay(plan, stages, &mut edges, name, to);
-        }
-    }
-    let ancestors = ancestors(plan);
-    for edge in &mut edges {
-        edge.one_per_seq = match (edge.from, edge.scatters, &edge.feeds[..]) {
-            (From::Input, _, _) => true,
-            (From::Stage(_), Some(stream), _) => scatter_is_one_per_seq(plan, stream),
-            (From::Stage(_), None, &[(stream, feed)]) => {
-                is_one_per_seq(plan, stream)
-                    && plan.streams[stream].feeds[feed].lane.is_none()
-                    && edge.relays.iter().all(|name| !ancestors[stream].contains(name))
-            }
-            (From::Stage(_), None, _) => false,
-        };
-        edge.lowest_rank = match edge.from {
-            From::Stage(_) if edge.relays.is_empty() => {
-                edge.feeds.iter().map(|&(stream, _)| stream as u16 + 1).min().unwrap_or(0)
-            }
-            _ => 0,
-        };
-    }
-    edges.sort_by_key(|edge| (edge.to, edge.from));
-    edges
-}
-
-/// The edge between two ends; made on first use.
-fn edge(edges: &mut Vec<EdgeSpec>, from: From, to: usize) -> &mut EdgeSpec {
-    let at = edges.iter().position(|edge| edge.from == from && edge.to == to).unwrap_or_else(|| {
-        edges.push(EdgeSpec {
-            from,
-            to,
-            feeds: Vec::new(),
-            scatters: None,
-            relays: Vec::new(),
-            one_per_seq: false,
-            lowest_rank: 0,
-        });
-        edges.len() - 1
-    });
-    &mut edges[at]
-}
-
-/// Leads rows from outside under `name` to stage `to`: over the ring that brings rows of this name anyway, so that
-/// those who take them still take everything from one ring; else over its ring from the input, or else over its first
-/// edge. Where that does not come from the input, its own stage has to get them first. Workers of pools relay nothing:
-/// where there is no other way, there will be a ring from the input.
-fn relay(plan: &Plan, stages: &[StageSpec], edges: &mut Vec<EdgeSpec>, name: usize, to: usize) {
-    let mut to = to;
-    loop {
-        let into = |edge: &EdgeSpec| {
-            edge.to == to && !matches!(edge.from, From::Stage(from) if stages[from].worker.is_some())
-        };
-        let is_fed = |&(stream, feed): &(usize, usize)| plan.streams[stream].feeds[feed].name == name;
-        let at = edges
-            .iter()
-            .position(|edge| into(edge) && edge.feeds.iter().any(is_fed))
-            .or_else(|| edges.iter().position(|edge| into(edge) && edge.from == From::Input))
-            .or_else(|| edges.iter().position(into));
-        let edge = match at {
-            Some(at) => &mut edges[at],
-            None => edge(edges, From::Input, to),
-        };
-        if edge.relays.contains(&name) {
-            return;
-        }
-        edge.relays.push(name);
-        match edge.from {
-            From::Input => return,
-            From::Stage(from) => to = from,
-        }
-    }
-}
-
-/// For each stream all names that its rows can come from.
-fn ancestors(plan: &Plan) -> Vec<BTreeSet<usize>> {
-    let mut ancestors: Vec<BTreeSet<usize>> = Vec::with_capacity(plan.streams.len());
-    for spec in &plan.streams {
-        let mut names: BTreeSet<usize> = spec.source.inputs().iter().map(|input| input.name).collect();
-        for (producer, known) in plan.streams.iter().zip(&ancestors) {
-            if producer.feeds.iter().any(|feed| names.contains(&feed.name)) {
-                names.extend(known);
-            }
-        }
-        ancestors.push(names);
-    }
-    ancestors
 }

@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::context::too_large;
 use crate::format::InputType;
-use crate::vpl::diagnostic::Report;
+use crate::vpl::diagnostic::{Diagnostic, Report};
 use crate::vpl::parser::{MAX_SOURCE_BYTES, parse};
 use crate::vpl::plan::Plan;
 use crate::vpl::resolve::resolve;
-use crate::vpl::syntax;
+use crate::vpl::syntax::{self, Span};
 
 use super::findings;
 use super::imports::Imports;
@@ -83,6 +84,13 @@ impl Program {
         }
         if !report.has_errors() {
             report.diagnostics.extend(findings::of_compiling(&plan, tree));
+        }
+        if !report.has_errors()
+            && plan.threaded
+            && let Some(message) = too_large(&plan)
+        {
+            let place = plan.streams.first().map_or_else(Span::default, |stream| stream.span);
+            report.diagnostics.push(Diagnostic::error(place, message));
         }
         if report.has_errors() {
             return Err(ProgramError::Program(report));

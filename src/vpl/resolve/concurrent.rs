@@ -10,6 +10,7 @@ use crate::vpl::suggest::closest;
 use crate::vpl::syntax::{self, ExprKind, NamedExpr, Span};
 
 use super::Resolver;
+use super::bounds::MAX_THREADS;
 use super::stream::Draft;
 
 /// How many workers a pool may have.
@@ -73,6 +74,9 @@ impl Resolver<'_> {
                     .help("as in .concurrent(workers: 4)"),
             );
         }
+        self.pool_threads += pool.workers;
+        let threads = self.plan.contexts.len() + self.pool_threads;
+        self.within(threads, MAX_THREADS, "threads for contexts and workers of pools", at);
         draft.pool = Some(pool);
     }
 

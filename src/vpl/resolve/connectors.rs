@@ -396,7 +396,9 @@ impl<'a> Resolver<'a> {
                 findings.push(Diagnostic::warning(name.span, message));
             }
         }
-        self.findings.extend(findings);
+        for finding in findings {
+            self.findings.push(finding);
+        }
     }
 
     /// How sinks get the rows of a stream, where it has any: as its results look.

@@ -1,17 +1,18 @@
 //! What a program declares, apart from what its streams do: contexts, settings, event types, globals, functions, and
 //! the order of streams.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::event::{FieldType, Shape, ShapeField, Value};
 use crate::vpl::diagnostic::Diagnostic;
 use crate::vpl::plan::{ContextPlan, Expr, FunctionPlan, GlobalPlan, NamePlan, SupervisionSettings};
-use crate::vpl::suggest::closest;
 use crate::vpl::syntax::{
     BindingKind, FieldDecl, Name, OperatorKind, Program, SourceKind, Span, StatementKind, StreamDecl,
     TypeExpr, TypeKind,
 };
 
+use super::bounds::{MAX_FIELDS, MAX_STREAMS, MAX_THREADS};
+use super::functions::{Written, written};
 use super::order::topological;
 use super::scope::Scope;
 use super::sequence::Pattern;
@@ -19,6 +20,8 @@ use super::{Resolver, StreamInfo, settings};
 
 /// The highest CPU number that a context can list.
 const MAX_CPU: i64 = 4095;
+/// How many streams of a cycle are named.
+const MOST_OF_CYCLE: usize = 20;
 
 /// A declared event type: all fields, inherited ones first.
 pub(super) struct EventDecl {
@@ -34,6 +37,7 @@ impl<'a> Resolver<'a> {
         self.declare_functions(program);
         self.globals(program);
         self.functions(program);
+        self.emitting_globals();
         self.patterns(program);
         self.order_streams(program);
         self.configs(program);
@@ -44,6 +48,11 @@ impl<'a> Resolver<'a> {
         for statement in &program.statements {
             let StatementKind::Context { name, cores } = &statement.kind else { continue };
             self.plan.threaded = true;
+            if self.plan.contexts.len() == MAX_THREADS {
+                let message = format!("more than {MAX_THREADS} contexts: each is a thread of its own");
+                self.findings.push(Diagnostic::error(name.span, message).label("one too many"));
+                break;
+            }
             if self.context_ids.contains_key(name.text.as_str()) {
                 self.findings.push(
                     Diagnostic::error(name.span, format!("context `{}` is declared twice", name.text))
@@ -90,7 +99,7 @@ impl<'a> Resolver<'a> {
     }
 
     fn configs(&mut self, program: &'a Program) {
-        let mut seen: Vec<&str> = Vec::new();
+        let mut seen: HashSet<&str> = HashSet::new();
         for statement in &program.statements {
             let StatementKind::Config { name, settings: list } = &statement.kind else { continue };
             let Some(name) = name else {
@@ -100,12 +109,11 @@ impl<'a> Resolver<'a> {
                 );
                 continue;
             };
-            if seen.contains(&name.text.as_str()) {
+            if !seen.insert(&name.text) {
                 let message = format!("`{}` is configured twice", name.text);
                 self.findings.push(Diagnostic::error(name.span, message));
                 continue;
             }
-            seen.push(&name.text);
             // `main` can be configured without being declared, where streams run in it.
             if let Some(&context) = self.context_ids.get(name.text.as_str()) {
                 self.plan.contexts[context].settings = settings::context(list, &mut self.findings);
@@ -124,10 +132,12 @@ impl<'a> Resolver<'a> {
     }
 
     pub(super) fn unknown_context(&mut self, name: &Name, verb: &str) {
+        let declared = self.plan.contexts.iter().filter(|context| !context.implicit);
+        let declared = declared.map(|context| context.name.as_str());
         let mut finding =
             Diagnostic::missing(name.span, format!("{verb} context `{}`, which is not declared", name.text))
                 .label("no such context");
-        if let Some(near) = closest(&name.text, self.context_ids.keys().copied()) {
+        if let Some(near) = self.near(&name.text, declared) {
             finding = finding.help(format!("did you mean `{near}`?"));
         } else {
             finding = finding.help(format!("declare it: context {}", name.text));
@@ -186,7 +196,13 @@ impl<'a> Resolver<'a> {
                 }
                 let mut finding = Diagnostic::missing(ty.span, format!("unknown type `{name}`"));
                 let builtin = ["int", "float", "bool", "str", "timestamp", "duration"];
-                if let Some(near) = closest(name, builtin.into_iter().chain(self.types.keys().copied())) {
+                // In an order that is always the same, so that the suggestion is.
+                let mut known: Vec<&str> = Vec::new();
+                if !self.findings.are_many() {
+                    known.extend(self.types.keys());
+                    known.sort_unstable();
+                }
+                if let Some(near) = self.near(name, builtin.into_iter().chain(known)) {
                     finding = finding.help(format!("did you mean `{near}`?"));
                 }
                 self.findings.push(finding);
@@ -216,48 +232,83 @@ impl<'a> Resolver<'a> {
             decls.insert(&name.text, (name, extends.as_ref(), fields));
             order.push(&name.text);
         }
+        for &event in &order {
+            // The bases from the nearest to the farthest that is not known yet; each at most once, or they go in a
+            // circle.
+            let mut chain: Vec<&'a str> = Vec::new();
+            let mut seen: HashSet<&'a str> = HashSet::new();
+            let mut next = Some(event);
+            while let Some(part) = next.filter(|part| !self.events.contains_key(part)) {
+                chain.push(part);
+                seen.insert(part);
+                next = decls[part].1.and_then(|base| self.base_of(part, base, &seen, &decls, &order));
+            }
+            let mut base = next;
+            for part in chain.into_iter().rev() {
+                let (name, _, own) = decls[part];
+                let fields = base.map(|base| self.events[base].fields.clone()).unwrap_or_default();
+                let fields = self.fields_of(name, fields, own);
+                self.events.insert(part, EventDecl { fields });
+                base = Some(part);
+            }
+        }
         for event in order {
-            // The bases from the nearest to the farthest; each at most once, or they go in a circle.
-            let mut chain: Vec<&'a str> = vec![event];
-            let mut base = decls[event].1;
-            while let Some(name) = base {
-                let Some(&(_, next, _)) = decls.get(name.text.as_str()) else {
-                    let mut finding = Diagnostic::missing(
-                        name.span,
-                        format!("`{event}` extends `{}`, which is no declared event", name.text),
-                    );
-                    if let Some(near) = closest(&name.text, decls.keys().copied()) {
-                        finding = finding.help(format!("did you mean `{near}`?"));
-                    }
-                    self.findings.push(finding);
-                    break;
-                };
-                if chain.contains(&name.text.as_str()) {
-                    let message = format!("event `{event}` extends itself, by way of `{}`", name.text);
-                    self.findings.push(Diagnostic::error(name.span, message));
-                    break;
-                }
-                chain.push(&name.text);
-                base = next;
-            }
-            let mut fields: Vec<(String, FieldType)> = Vec::new();
-            for &part in chain.iter().rev() {
-                for field in decls[part].2 {
-                    let ty = self.field_type(&field.ty);
-                    if fields.iter().any(|(known, _)| *known == field.name.text) {
-                        // An inherited clash is reported where its own event is resolved.
-                        if part == event {
-                            let message = format!("event `{event}` has two fields `{}`", field.name.text);
-                            self.findings.push(Diagnostic::error(field.name.span, message));
-                        }
-                    } else {
-                        fields.push((field.name.text.clone(), ty));
-                    }
-                }
-            }
-            self.events.insert(event, EventDecl { fields });
             self.row_name(event);
         }
+    }
+
+    /// The name of the event that `event` extends, if that can be.
+    fn base_of(
+        &mut self,
+        event: &str,
+        base: &'a Name,
+        seen: &HashSet<&'a str>,
+        decls: &HashMap<&'a str, (&'a Name, Option<&'a Name>, &'a [FieldDecl])>,
+        order: &[&'a str],
+    ) -> Option<&'a str> {
+        if !decls.contains_key(base.text.as_str()) {
+            let message = format!("`{event}` extends `{}`, which is no declared event", base.text);
+            let mut finding = Diagnostic::error(base.span, message);
+            if let Some(near) = self.near(&base.text, order.iter().copied()) {
+                finding = finding.help(format!("did you mean `{near}`?"));
+            }
+            self.findings.push(finding);
+            return None;
+        }
+        if seen.contains(base.text.as_str()) {
+            let message = format!("event `{event}` extends itself, by way of `{}`", base.text);
+            self.findings.push(Diagnostic::error(base.span, message));
+            return None;
+        }
+        Some(&base.text)
+    }
+
+    /// The fields that an event inherits, and behind them its own.
+    fn fields_of(
+        &mut self,
+        event: &Name,
+        inherited: Vec<(String, FieldType)>,
+        own: &[FieldDecl],
+    ) -> Vec<(String, FieldType)> {
+        let mut fields = inherited;
+        let mut known: HashSet<String> = fields.iter().map(|(name, _)| name.clone()).collect();
+        for field in own {
+            let ty = self.field_type(&field.ty);
+            if !known.insert(field.name.text.clone()) {
+                let message = format!("event `{}` has two fields `{}`", event.text, field.name.text);
+                self.findings.push(Diagnostic::error(field.name.span, message));
+            } else if fields.len() < MAX_FIELDS {
+                fields.push((field.name.text.clone(), ty));
+            } else {
+                let message = format!("event `{}` has more than {MAX_FIELDS} fields", event.text);
+                self.findings.push(Diagnostic::error(field.name.span, message).label("one too many"));
+                break;
+            }
+        }
+        if !self.make_fields(fields.len(), event.span) {
+            fields.clear();
+        }
+        fields
     }
 
     /// The name `text` of rows, made on first use: with the declared fields, or open to any.
@@ -310,7 +361,7 @@ impl<'a> Resolver<'a> {
         for statement in &program.statements {
             match &statement.kind {
                 StatementKind::Binding(binding) => {
-                    if self.plan.globals.iter().any(|known| known.name == binding.name.text) {
+                    if self.global_ids.contains_key(&binding.name.text) {
                         let message = format!("`{}` is declared twice", binding.name.text);
                         self.findings.push(Diagnostic::error(binding.name.span, message));
                     }
@@ -323,6 +374,8 @@ impl<'a> Resolver<'a> {
                         let declared = self.field_type(ty);
                         self.check_constant(&binding.name.text, &declared, &value, binding.value.span);
                     }
+                    self.global_ids.insert(binding.name.text.clone(), self.plan.globals.len());
+                    self.global_spans.push(binding.value.span);
                     self.plan.globals.push(GlobalPlan {
                         name: binding.name.text.clone(),
                         value,
@@ -332,8 +385,10 @@ impl<'a> Resolver<'a> {
                 // At the top level an assignment runs once, at load: from there on the name has the new value.
                 StatementKind::Assign { name, value } => {
                     let new = self.expr(value, &mut Scope::default());
-                    match self.plan.globals.iter().rfind(|known| known.name == name.text) {
-                        Some(known) if known.mutable => {
+                    match self.global_ids.get(&name.text).copied() {
+                        Some(known) if self.plan.globals[known].mutable => {
+                            self.global_ids.insert(name.text.clone(), self.plan.globals.len());
+                            self.global_spans.push(value.span);
                             self.plan.globals.push(GlobalPlan {
                                 name: name.text.clone(),
                                 value: new,
@@ -385,39 +440,55 @@ impl<'a> Resolver<'a> {
                 self.findings.push(Diagnostic::error(decl.name.span, message).label("second declaration"));
                 continue;
             }
+            if decls.len() == MAX_STREAMS {
+                let message = format!("more than {MAX_STREAMS} streams");
+                self.findings.push(Diagnostic::error(decl.name.span, message).label("one too many"));
+                break;
+            }
             ids.insert(&decl.name.text, decls.len());
             decls.push(decl);
         }
         // Who makes rows under a name: the stream itself, `.emit as`, the `emit` statements of a `.process`.
         let mut producers: HashMap<&'a str, Vec<usize>> = HashMap::new();
+        let written = written(program);
         for (index, decl) in decls.iter().enumerate() {
             producers.entry(&decl.name.text).or_default().push(index);
-            for emitted in emitted_types(decl, program) {
+            for emitted in self.emitted_types(decl, &written) {
                 producers.entry(emitted).or_default().push(index);
             }
         }
-        let depends_on: Vec<Vec<usize>> = decls
-            .iter()
-            .map(|decl| {
-                let mut sources: Vec<usize> = source_names(decl, &self.patterns)
-                    .into_iter()
-                    .filter_map(|source| producers.get(source.text.as_str()))
-                    .flatten()
-                    .copied()
-                    .collect();
-                sources.sort_unstable();
-                sources.dedup();
-                sources
-            })
-            .collect();
-        let order = match topological(&depends_on) {
+        // Where several make a name, those who take it depend on the name, and that on all who make it: many times many
+        // would be too much to write down.
+        let mut names: HashMap<&'a str, usize> = HashMap::new();
+        let mut depends_on: Vec<Vec<usize>> = Vec::with_capacity(decls.len());
+        let mut made_by: Vec<Vec<usize>> = Vec::new();
+        for decl in &decls {
+            let mut sources: Vec<usize> = Vec::new();
+            for source in source_names(decl, &self.patterns) {
+                let text = source.text.as_str();
+                match producers.get(text).map_or(&[][..], Vec::as_slice) {
+                    [] => {}
+                    &[one] => sources.push(one),
+                    several => sources.push(*names.entry(text).or_insert_with(|| {
+                        made_by.push(several.to_vec());
+                        decls.len() + made_by.len() - 1
+                    })),
+                }
+            }
+            sources.sort_unstable();
+            sources.dedup();
+            depends_on.push(sources);
+        }
+        depends_on.append(&mut made_by);
+        let order = match topological(&depends_on, decls.len()) {
             Ok(order) => order,
             Err(cycle) => {
-                let names: Vec<String> = cycle
-                    .iter()
-                    .chain(cycle.first())
-                    .map(|&stream| format!("`{}`", decls[stream].name.text))
-                    .collect();
+                let quoted = |&stream: &usize| format!("`{}`", decls[stream].name.text);
+                let mut names: Vec<String> = cycle.iter().take(MOST_OF_CYCLE).map(quoted).collect();
+                if cycle.len() > MOST_OF_CYCLE {
+                    names.push(format!("({} more)", cycle.len() - MOST_OF_CYCLE));
+                }
+                names.extend(cycle.first().map(quoted));
                 let span = cycle.first().map_or(Span::default(), |&stream| decls[stream].name.span);
                 let message = format!("streams consume each other in a cycle: {}", names.join(" -> "));
                 self.findings.push(Diagnostic::error(span, message).label("part of the cycle"));
@@ -448,6 +519,23 @@ impl<'a> Resolver<'a> {
         if !self.plan.threaded || decls.iter().any(|decl| in_main(decl)) {
             self.main_context();
         }
+    }
+
+    /// The types that a stream emits beside its own name.
+    fn emitted_types(
+        &mut self,
+        decl: &'a StreamDecl,
+        written: &HashMap<&'a str, Written<'a>>,
+    ) -> Vec<&'a str> {
+        let mut types = Vec::new();
+        for operator in &decl.operators {
+            match &operator.kind {
+                OperatorKind::Emit { as_type: Some(name), .. } => types.push(name.text.as_str()),
+                OperatorKind::Process(call) => types.extend(self.types_emitted_by(call, written)),
+                _ => {}
+            }
+        }
+        types
     }
 
     /// Statements that cannot stand where they stand. What else there is has been taken by its own pass.
@@ -500,17 +588,4 @@ fn source_names<'a>(decl: &'a StreamDecl, patterns: &HashMap<&'a str, Pattern<'a
             names
         }
     }
-}
-
-/// The types that a stream emits beside its own name.
-fn emitted_types<'a>(decl: &'a StreamDecl, program: &'a Program) -> Vec<&'a str> {
-    let mut types = Vec::new();
-    for operator in &decl.operators {
-        match &operator.kind {
-            OperatorKind::Emit { as_type: Some(name), .. } => types.push(name.text.as_str()),
-            OperatorKind::Process(call) => types.extend(super::functions::types_emitted_by(call, program)),
-            _ => {}
-        }
-    }
-    types
 }

@@ -2,7 +2,7 @@
 //! replaced. Places stay those of the template, so that a finding points at what was written.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use crate::vpl::diagnostic::Diagnostic;
 use crate::vpl::parser::MAX_SOURCE_BYTES;
@@ -11,13 +11,15 @@ use crate::vpl::syntax::{
     BinaryOp, BindingKind, Expr, ExprKind, Literal, Program, Span, Statement, StatementKind, UnaryOp,
 };
 
+use super::findings::Findings;
+
 /// How many statements all loops of a program may make.
 pub(super) const MAX_EXPANDED: usize = 10_000;
 /// How many `let`s and `const`s may stand between a range and its numbers.
 const MAX_CONSTANT_DEPTH: u32 = 32;
 
 /// The program without `for`.
-pub(super) fn expand<'p>(program: &'p Program, findings: &mut Vec<Diagnostic>) -> Cow<'p, Program> {
+pub(super) fn expand<'p>(program: &'p Program, findings: &mut Findings) -> Cow<'p, Program> {
     let is_loop = |statement: &Statement| matches!(statement.kind, StatementKind::For { .. });
     if !program.statements.iter().any(is_loop) {
         return Cow::Borrowed(program);
@@ -62,7 +64,7 @@ struct Expansion<'a> {
     statements: usize,
     bytes: usize,
     out: Vec<Statement>,
-    findings: &'a mut Vec<Diagnostic>,
+    findings: &'a mut Findings,
 }
 
 impl Expansion<'_> {
@@ -234,7 +236,7 @@ impl Rewrite for Replace<'_> {
 
 /// Looks whether what was made of names still are names.
 struct Check<'f> {
-    findings: &'f mut Vec<Diagnostic>,
+    findings: &'f mut Findings,
 }
 
 impl Rewrite for Check<'_> {
@@ -253,10 +255,4 @@ impl Rewrite for Check<'_> {
         };
         self.findings.push(finding);
     }
-}
-
-/// Leaves one of findings that say the same of the same place: the turns of a loop share theirs.
-pub(super) fn once_each(findings: &mut Vec<Diagnostic>) {
-    let mut told: HashSet<(u32, u32, String)> = HashSet::new();
-    findings.retain(|finding| told.insert((finding.span.start, finding.span.end, finding.message.clone())));
 }

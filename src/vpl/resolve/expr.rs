@@ -8,10 +8,9 @@ use crate::vpl::suggest::closest;
 use crate::vpl::syntax::{self, ExprKind, LambdaBody, Literal, Name, NamedExpr, Span};
 
 use super::Resolver;
+use super::bounds::MAX_FIELDS;
 use super::scope::{Origin, RowScope, Scope};
 
-/// The most fields that one layout can have.
-const MAX_FIELDS: usize = 1024;
 /// How deep constants may name each other.
 const MAX_CONSTANT_DEPTH: usize = 32;
 
@@ -78,6 +77,11 @@ impl Resolver<'_> {
         }
     }
 
+    /// The word of `known` that `word` was most likely meant to be.
+    pub(super) fn near<'n>(&self, word: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+        if self.findings.are_many() { None } else { closest(word, known) }
+    }
+
     /// Reports a construct that parses and does not run.
     pub(super) fn refuse(&mut self, span: Span, construct: &str) -> Expr {
         self.fail(Diagnostic::error(span, format!("{construct} is not supported yet")))
@@ -99,7 +103,7 @@ impl Resolver<'_> {
             return Self::over_rows(found, scope);
         }
         let found = if row.names.iter().any(|alias| alias == name) {
-            self.all_fields(scope)
+            self.all_fields(scope, span)
         } else if row.sides.iter().any(|(side, _)| side == name) {
             self.fail(Diagnostic::error(
                 span,
@@ -146,9 +150,8 @@ impl Resolver<'_> {
             return global;
         }
         let mut finding = Diagnostic::missing(span, format!("unknown name `{name}`"));
-        let locals = scope.locals.iter().map(|(local, _)| local.as_str());
         let globals = self.plan.globals.iter().map(|global| global.name.as_str());
-        if let Some(near) = closest(name, locals.chain(globals)) {
+        if let Some(near) = self.near(name, scope.local_names().chain(globals)) {
             finding = finding.help(format!("did you mean `{near}`?"));
         } else if let Some(function) = &scope.function {
             finding = finding.help(format!(
@@ -161,7 +164,7 @@ impl Resolver<'_> {
 
     /// The program's `let`, `const` or `var` called `name`.
     fn global(&self, name: &str) -> Option<Expr> {
-        self.plan.globals.iter().rposition(|global| global.name == name).map(Expr::Global)
+        self.global_ids.get(name).copied().map(Expr::Global)
     }
 
     /// A field of the row, or one of the names that stand for something about it, or a global.
@@ -218,7 +221,7 @@ impl Resolver<'_> {
             }
         };
         let globals = self.plan.globals.iter().map(|global| global.name.as_str());
-        let help = match closest(name, fields().chain(globals)) {
+        let help = match self.near(name, fields().chain(globals)) {
             Some(near) => format!("did you mean `{near}`?"),
             None if shape.fields.is_empty() => "it has no fields".to_owned(),
             None => format!("its fields: {}", fields().collect::<Vec<_>>().join(", ")),
@@ -232,21 +235,24 @@ impl Resolver<'_> {
     }
 
     /// All fields of the row as a map. There must be a row.
-    pub(super) fn all_fields(&mut self, scope: &mut Scope) -> Expr {
-        if let Some(fields) = self.all_fields_of_match(scope) {
+    pub(super) fn all_fields(&mut self, scope: &mut Scope, span: Span) -> Expr {
+        if let Some(fields) = self.all_fields_of_match(scope, span) {
             return fields;
         }
         let Some(row) = &scope.row else { return Expr::Const(Value::Missing) };
         if !row.sides.is_empty() {
-            return self.all_fields_of_sides(&row.clone());
+            return self.all_fields_of_sides(&row.clone(), span);
         }
-        let fields = self.keep_all(row.shape);
+        let fields = self.keep_all(row.shape, span);
         Expr::AllFields { fields, rest: self.plan.shapes[row.shape].rest }
     }
 
     /// Makes rows of a layout keep all their fields: each in its slot where they are declared (they are returned), as
     /// a map where they are not.
-    pub(super) fn keep_all(&mut self, shape: usize) -> Vec<(String, u16)> {
+    pub(super) fn keep_all(&mut self, shape: usize, span: Span) -> Vec<(String, u16)> {
+        if self.plan.shapes[shape].declared && !self.make_fields(self.plan.shapes[shape].fields.len(), span) {
+            return Vec::new();
+        }
         let shape = &mut self.plan.shapes[shape];
         if shape.declared {
             (0..shape.fields.len())
@@ -313,7 +319,7 @@ impl Resolver<'_> {
             return self.fail(Diagnostic::error(argument.span, message));
         };
         let array = Box::new(self.expr(object, scope));
-        let depth = scope.locals.len();
+        let depth = scope.depth();
         let local = scope.declare(&param.text);
         let body = Box::new(self.lambda_body(body, scope));
         scope.leave(depth);
@@ -340,7 +346,7 @@ impl Resolver<'_> {
         match body {
             LambdaBody::Expr(value) => self.expr(value, scope),
             LambdaBody::Block { statements, result } => {
-                let depth = scope.locals.len();
+                let depth = scope.depth();
                 let statements: Vec<Statement> = self.block(statements, scope);
                 let result = self.expr(result, scope);
                 scope.leave(depth);
@@ -367,7 +373,7 @@ impl Resolver<'_> {
                 return self.wrong_count(name, &params.to_string(), args.len(), span);
             }
             let call = Expr::UserCall(function, self.args(args, scope));
-            if scope.function.is_none() && !scope.in_process && !self.emits_of(&call).is_empty() {
+            if scope.function.is_none() && !scope.in_process && self.emits(&call) {
                 let message = format!("function `{name}` emits events; it can be called only in `.process`");
                 return self.fail(Diagnostic::error(at, message));
             }
@@ -415,7 +421,7 @@ impl Resolver<'_> {
         let built_in = Builtin::names().chain(aggregates).map(|name| -> &str { name });
         let user = self.plan.functions.iter().map(|function| function.name.as_str());
         let names = user.chain(built_in);
-        if let Some(near) = closest(name, names) {
+        if let Some(near) = self.near(name, names) {
             finding = finding.help(format!("did you mean `{near}`?"));
         }
         self.fail(finding)
@@ -472,8 +478,7 @@ impl Resolver<'_> {
         match &expr.kind {
             ExprKind::Literal(value) => Some(literal(value)),
             ExprKind::Name(name) => {
-                let known = self.plan.globals.iter().rposition(|global| global.name == *name);
-                let Some(global) = known else {
+                let Some(&global) = self.global_ids.get(name) else {
                     self.unknown_constants.push(expr.span);
                     return None;
                 };

@@ -1,14 +1,15 @@
 //! Functions of the program: parameters and locals become places in a frame, statements stay statements.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use crate::vpl::diagnostic::Diagnostic;
 use crate::vpl::plan::{Expr, Statement};
 use crate::vpl::syntax::{
-    self, BindingKind, BlockStatement, BlockStatementKind, ExprKind, Name, Program, StatementKind,
+    self, BindingKind, BlockStatement, BlockStatementKind, ExprKind, Name, Program, Span, StatementKind,
 };
 
 use super::Resolver;
+use super::bounds::MAX_FIELDS;
 use super::scope::Scope;
 use super::unwanted::each;
 
@@ -34,6 +35,7 @@ impl<'a> Resolver<'a> {
             function.body = body;
             function.locals = scope.max_locals;
         }
+        self.find_emitting();
     }
 
     /// A block. Names declared in it are there until the caller leaves it: the value of a lambda's block still sees
@@ -67,7 +69,7 @@ impl<'a> Resolver<'a> {
             }
             BlockStatementKind::For { variable, range, body } => {
                 let range = self.expr(range, scope);
-                let depth = scope.locals.len();
+                let depth = scope.depth();
                 let local = scope.declare(&variable.text);
                 let body = self.looped(body, scope);
                 scope.leave(depth);
@@ -114,7 +116,7 @@ impl<'a> Resolver<'a> {
 
     /// A block inside a statement: its names always end with it.
     fn inner(&mut self, body: &[BlockStatement], scope: &mut Scope) -> Vec<Statement> {
-        let depth = scope.locals.len();
+        let depth = scope.depth();
         let body = self.block(body, scope);
         scope.leave(depth);
         body
@@ -136,7 +138,7 @@ impl<'a> Resolver<'a> {
             }
             return Statement::SetLocal(local, value);
         }
-        match self.plan.globals.iter().rposition(|global| global.name == name.text) {
+        match self.global_ids.get(&name.text).copied() {
             Some(global) if self.plan.globals[global].mutable => Statement::SetGlobal(global, value),
             Some(_) => {
                 let message = format!("`{}` is no `var`; it cannot be assigned", name.text);
@@ -152,33 +154,83 @@ impl<'a> Resolver<'a> {
         }
     }
 
+    /// Whether a resolved call can emit anything. As long as the bodies of functions are not resolved nothing is known
+    /// to; of globals, which come before them, see `emitting_globals`.
+    pub(super) fn emits(&self, call: &Expr) -> bool {
+        let mut calls: Vec<usize> = Vec::new();
+        called(call, &mut calls);
+        calls.iter().any(|&function| self.emitting.get(function).is_some_and(|emits| *emits))
+    }
+
+    /// Refuses globals whose value calls a function that emits.
+    pub(super) fn emitting_globals(&mut self) {
+        for global in 0..self.plan.globals.len() {
+            if self.emits(&self.plan.globals[global].value) {
+                let name = &self.plan.globals[global].name;
+                let message = format!(
+                    "the value of `{name}` calls a function that emits events; it can be called only in `.process`"
+                );
+                self.findings.push(Diagnostic::error(self.global_spans[global], message));
+            }
+        }
+    }
+
+    /// Finds the functions that emit, by themselves or through others.
+    fn find_emitting(&mut self) {
+        let count = self.plan.functions.len();
+        let mut callers: Vec<Vec<usize>> = vec![Vec::new(); count];
+        self.emitting = vec![false; count];
+        let mut waiting: Vec<usize> = Vec::new();
+        for (at, function) in self.plan.functions.iter().enumerate() {
+            let mut inner: Vec<usize> = Vec::new();
+            walk(&function.body, &mut |statement| {
+                if matches!(statement, Statement::Emit { .. }) {
+                    waiting.push(at);
+                }
+                expressions(statement, &mut |value| called(value, &mut inner));
+            });
+            for callee in inner {
+                callers[callee].push(at);
+            }
+        }
+        while let Some(function) = waiting.pop() {
+            if !std::mem::replace(&mut self.emitting[function], true) {
+                waiting.extend(&callers[function]);
+            }
+        }
+    }
+
     /// The types that a resolved call can emit, in the order of their first `emit`, each with its fields in the order
     /// of theirs: those of the called functions, and of all that they call.
-    pub(super) fn emits_of(&self, call: &Expr) -> Vec<(String, Vec<String>)> {
+    pub(super) fn emits_of(&mut self, call: &Expr, span: Span) -> Vec<(String, Vec<String>)> {
         let mut types: Vec<(String, Vec<String>)> = Vec::new();
+        let mut places: HashMap<String, usize> = HashMap::new();
         let mut seen: HashSet<usize> = HashSet::new();
         let mut calls: Vec<usize> = Vec::new();
         called(call, &mut calls);
         calls.reverse();
         while let Some(function) = calls.pop() {
-            if !seen.insert(function) {
+            if !self.emitting[function] || !seen.insert(function) {
                 continue;
             }
+            if !self.look_at_function(span) {
+                break;
+            }
             let mut inner: Vec<usize> = Vec::new();
-            walk(&self.plan.functions[function].body, &mut |statement| match statement {
-                Statement::Emit { type_name, fields } => {
-                    let at = types.iter().position(|(known, _)| known == type_name).unwrap_or_else(|| {
+            walk(&self.plan.functions[function].body, &mut |statement| {
+                if let Statement::Emit { type_name, fields } = statement {
+                    let at = *places.entry(type_name.clone()).or_insert_with(|| {
                         types.push((type_name.clone(), Vec::new()));
                         types.len() - 1
                     });
-                    for (field, value) in fields {
-                        if !types[at].1.contains(field) {
+                    for (field, _) in fields {
+                        // One more than there can be is enough to tell.
+                        if types[at].1.len() <= MAX_FIELDS && !types[at].1.contains(field) {
                             types[at].1.push(field.clone());
                         }
-                        called(value, &mut inner);
                     }
                 }
-                other => expressions(other, &mut |value| called(value, &mut inner)),
+                expressions(statement, &mut |value| called(value, &mut inner));
             });
             inner.reverse();
             calls.extend(inner);
@@ -228,26 +280,46 @@ fn called(value: &Expr, calls: &mut Vec<usize>) {
     });
 }
 
-/// The types that the functions reachable from a call emit, by syntax: what the order of the streams needs before
-/// anything is resolved. It may name too many (a function that is named but not called), never too few.
-pub(super) fn types_emitted_by<'a>(call: &'a syntax::Expr, program: &'a Program) -> Vec<&'a str> {
-    let mut names: Vec<&'a str> = Vec::new();
-    call_names(call, &mut names);
-    let mut types: Vec<&'a str> = Vec::new();
-    let mut seen: HashSet<&'a str> = HashSet::new();
-    while let Some(name) = names.pop() {
-        if !seen.insert(name) {
-            continue;
-        }
-        for statement in &program.statements {
-            if let StatementKind::Function { name: function, body, .. } = &statement.kind
-                && function.text == name
-            {
-                emits(body, &mut types, &mut names);
-            }
-        }
+/// What a function emits and what it calls, by syntax: what the order of the streams needs before anything is resolved.
+/// It may name too many (a function that is named but not called), never too few.
+#[derive(Default)]
+pub(super) struct Written<'a> {
+    types: Vec<&'a str>,
+    calls: Vec<&'a str>,
+}
+
+/// That of all functions, by name.
+pub(super) fn written(program: &Program) -> HashMap<&str, Written<'_>> {
+    let mut all: HashMap<&str, Written<'_>> = HashMap::new();
+    for statement in &program.statements {
+        let StatementKind::Function { name, body, .. } = &statement.kind else { continue };
+        let Written { types, calls } = all.entry(&name.text).or_default();
+        emits(body, types, calls);
     }
-    types
+    all
+}
+
+impl<'a> Resolver<'a> {
+    /// The types that the functions reachable from a call emit.
+    pub(super) fn types_emitted_by(
+        &mut self,
+        call: &'a syntax::Expr,
+        written: &HashMap<&'a str, Written<'a>>,
+    ) -> Vec<&'a str> {
+        let mut names: Vec<&'a str> = Vec::new();
+        call_names(call, &mut names);
+        let mut types: Vec<&'a str> = Vec::new();
+        let mut seen: HashSet<&'a str> = HashSet::new();
+        while let Some(name) = names.pop() {
+            let Some(function) = written.get(name).filter(|_| seen.insert(name)) else { continue };
+            if !self.look_at_function(call.span) {
+                break;
+            }
+            types.extend(&function.types);
+            names.extend(&function.calls);
+        }
+        types
+    }
 }
 
 fn emits<'a>(body: &'a [BlockStatement], types: &mut Vec<&'a str>, names: &mut Vec<&'a str>) {

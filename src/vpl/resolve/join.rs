@@ -4,14 +4,17 @@
 use crate::event::{FieldType, Shape, ShapeField, Value};
 use crate::vpl::diagnostic::Diagnostic;
 use crate::vpl::plan::{Expr, InputPlan, JoinPlan, JoinedSlot, RestFrom, SideField, SourcePlan};
-use crate::vpl::suggest::closest;
 use crate::vpl::syntax::{
     self, BinaryOp, ExprKind, JoinKind, JoinSide, LambdaBody, Name, Span, StreamDecl, WindowSpec,
 };
 
 use super::Resolver;
+use super::bounds::MAX_FIELDS;
 use super::scope::{Origin, RowScope, Scope};
 use super::stream::Draft;
+
+/// How many sources a join can have: an event meets every combination of those of the others.
+const MAX_SIDES: usize = 64;
 
 impl<'a> Resolver<'a> {
     /// `join(A, stream b = B)`. Conditions can stand behind each side, or in `.on(..)`.
@@ -29,6 +32,9 @@ impl<'a> Resolver<'a> {
             };
             self.findings.push(Diagnostic::error(span, message));
         }
+        let most = sides.len().min(MAX_SIDES);
+        self.within(sides.len(), MAX_SIDES, "sources of one `join`", span);
+        let sides = &sides[..most];
         let mut inputs = Vec::new();
         let mut named: Vec<(String, usize)> = Vec::new();
         for side in sides {
@@ -149,7 +155,7 @@ impl<'a> Resolver<'a> {
     /// A join needs `.on` and `.window`: without them it would have to remember everything.
     pub(super) fn check_join(&mut self, decl: &StreamDecl, draft: &Draft) {
         let SourcePlan::Join(join) = &draft.plan.source else { return };
-        if join.on.is_empty() && self.findings.iter().all(|finding| !inside(finding.span, decl)) {
+        if join.on.is_empty() && !self.findings.any(|finding| inside(finding.span, decl)) {
             self.findings.push(
                 Diagnostic::error(decl.source.span, "a join needs `.on(..)`").help("as in .on(A.id == B.id)"),
             );
@@ -181,8 +187,9 @@ impl<'a> Resolver<'a> {
             };
         }
         if let Some(rest) = self.plan.shapes[joined].rest {
+            let span = self.plan.streams[rank].span;
             let from = sides.iter().map(|&(_, shape)| {
-                let fields = self.keep_all(shape);
+                let fields = self.keep_all(shape, span);
                 self.plan.shapes[shape].rest.map_or(RestFrom::Fields(fields), RestFrom::Slot)
             });
             slots[usize::from(rest)] = JoinedSlot::All(from.collect());
@@ -214,11 +221,11 @@ impl<'a> Resolver<'a> {
     pub(super) fn field_of_side(&mut self, side: &str, name: &Name, row: &RowScope) -> Expr {
         let shape = row.sides.iter().find(|(known, _)| known == side).map_or(row.shape, |&(_, shape)| shape);
         if self.field(shape, &name.text).is_some() {
-            return self.joined(format!("{side}.{}", name.text), row.shape);
+            return self.joined(format!("{side}.{}", name.text), row.shape, name.span);
         }
         let fields = self.plan.shapes[shape].fields.iter().map(|field| field.name.as_str());
         let mut finding = Diagnostic::missing(name.span, format!("`{side}` has no field `{}`", name.text));
-        if let Some(near) = closest(&name.text, fields) {
+        if let Some(near) = self.near(&name.text, fields) {
             finding = finding.help(format!("did you mean `{side}.{near}`?"));
         }
         self.findings.push(finding);
@@ -226,12 +233,19 @@ impl<'a> Resolver<'a> {
     }
 
     /// The slot of the joined row for `side.name` or `name`; it is made on first use.
-    fn joined(&mut self, name: String, shape: usize) -> Expr {
+    fn joined(&mut self, name: String, shape: usize, span: Span) -> Expr {
         let shape = &mut self.plan.shapes[shape];
-        let position = shape.position(&name).unwrap_or_else(|| {
-            shape.fields.push(ShapeField { name: name.clone(), ty: FieldType::Any, slot: None });
-            shape.fields.len() - 1
-        });
+        let position = match shape.position(&name) {
+            Some(position) => position,
+            None if shape.fields.len() >= MAX_FIELDS => {
+                let message = format!("more than {MAX_FIELDS} fields of the join are read");
+                return self.fail(Diagnostic::error(span, message).label("one too many"));
+            }
+            None => {
+                shape.fields.push(ShapeField { name: name.clone(), ty: FieldType::Any, slot: None });
+                shape.fields.len() - 1
+            }
+        };
         Expr::Field(shape.keep(position), name)
     }
 
@@ -254,31 +268,31 @@ impl<'a> Resolver<'a> {
                 let message = format!("no side of the join has a field `{name}`");
                 let fields = row.sides.iter().flat_map(|&(_, shape)| &self.plan.shapes[shape].fields);
                 let mut finding = Diagnostic::error(span, message);
-                if let Some(near) = closest(name, fields.map(|field| field.name.as_str())) {
+                if let Some(near) = self.near(name, fields.map(|field| field.name.as_str())) {
                     finding = finding.help(format!("did you mean `{near}`?"));
                 }
                 self.fail(finding)
             }
             (false, Some(hidden)) if !certain => {
-                Expr::OrElse(Box::new(self.joined(name.to_owned(), row.shape)), Box::new(hidden))
+                Expr::OrElse(Box::new(self.joined(name.to_owned(), row.shape, span)), Box::new(hidden))
             }
-            (false, _) => self.joined(name.to_owned(), row.shape),
+            (false, _) => self.joined(name.to_owned(), row.shape, span),
         }
     }
 
     /// All fields of all sides, the first side's winning. Where all of them are known and there, each has its slot.
-    pub(super) fn all_fields_of_sides(&mut self, row: &RowScope) -> Expr {
+    pub(super) fn all_fields_of_sides(&mut self, row: &RowScope, span: Span) -> Expr {
         if row.origin == (Origin::Join { outer: true })
             || row.sides.iter().any(|&(_, shape)| !self.plan.shapes[shape].declared)
         {
-            let fields = self.keep_all(row.shape);
+            let fields = self.keep_all(row.shape, span);
             return Expr::AllFields { fields, rest: self.plan.shapes[row.shape].rest };
         }
         let mut fields: Vec<(String, u16)> = Vec::new();
         for &(_, shape) in &row.sides {
-            for (name, _) in self.keep_all(shape) {
+            for (name, _) in self.keep_all(shape, span) {
                 if fields.iter().all(|(known, _)| *known != name)
-                    && let Expr::Field(slot, _) = self.joined(name.clone(), row.shape)
+                    && let Expr::Field(slot, _) = self.joined(name.clone(), row.shape, span)
                 {
                     fields.push((name, slot));
                 }

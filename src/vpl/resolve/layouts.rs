@@ -2,12 +2,16 @@
 //! its source before the source itself is settled.
 
 use crate::vpl::plan::{Expr, OpPlan, Remap, RestFrom, SourcePlan};
+use crate::vpl::syntax::Span;
 
 use super::Resolver;
 
 impl Resolver<'_> {
     pub(super) fn layouts(&mut self) {
         for rank in (0..self.plan.streams.len()).rev() {
+            if !self.make_fields(self.plan.streams[rank].feeds.len(), self.plan.streams[rank].span) {
+                return;
+            }
             self.feeds(rank);
             self.settle(rank);
             self.inputs(rank);
@@ -19,7 +23,7 @@ impl Resolver<'_> {
         let shape = self.plan.streams[rank].shape;
         for at in 0..self.plan.streams[rank].feeds.len() {
             let target = self.plan.names[self.plan.streams[rank].feeds[at].name].shape;
-            let remap = self.remap(shape, target);
+            let remap = self.remap(shape, target, self.plan.streams[rank].span);
             self.plan.streams[rank].feeds[at].remap = remap;
         }
     }
@@ -32,7 +36,9 @@ impl Resolver<'_> {
         }
         let SourcePlan::Merge(inputs) = &self.plan.streams[rank].source else { return };
         let shapes: Vec<usize> = inputs.iter().map(|input| self.plan.names[input.name].shape).collect();
-        let remaps: Vec<Option<Remap>> = shapes.into_iter().map(|shape| self.remap(shape, merged)).collect();
+        let span = self.plan.streams[rank].span;
+        let remaps: Vec<Option<Remap>> =
+            shapes.into_iter().map(|shape| self.remap(shape, merged, span)).collect();
         if let SourcePlan::Merge(inputs) = &mut self.plan.streams[rank].source {
             for (input, remap) in inputs.iter_mut().zip(remaps) {
                 input.remap = remap;
@@ -61,8 +67,8 @@ impl Resolver<'_> {
 
     /// How rows of layout `from` become rows of layout `to`; none where they are the same layout, or agree slot by
     /// slot.
-    fn remap(&mut self, from: usize, to: usize) -> Option<Remap> {
-        if from == to {
+    fn remap(&mut self, from: usize, to: usize, span: Span) -> Option<Remap> {
+        if from == to || !self.make_fields(self.plan.shapes[to].fields.len(), span) {
             return None;
         }
         let wanted: Vec<(String, u16)> = self.plan.shapes[to]
@@ -77,7 +83,7 @@ impl Resolver<'_> {
             }
         }
         let rest = self.plan.shapes[to].rest.map(|slot| {
-            let fields = self.keep_all(from);
+            let fields = self.keep_all(from, span);
             let source = match self.plan.shapes[from].rest {
                 Some(slot) => RestFrom::Slot(slot),
                 None => RestFrom::Fields(fields),

@@ -1,10 +1,13 @@
 //! Merges: branches, what they accept, and the layout that their rows have in common.
 
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
 use crate::event::{FieldType, Shape, ShapeField};
 use crate::vpl::plan::{InputPlan, SourcePlan};
-use crate::vpl::syntax;
+use crate::vpl::syntax::{self, Span};
 
 use super::Resolver;
+use super::bounds::MAX_FIELDS;
 use super::scope::{Origin, RowScope, Scope};
 
 impl<'a> Resolver<'a> {
@@ -12,6 +15,7 @@ impl<'a> Resolver<'a> {
     pub(super) fn merge(
         &mut self,
         branches: &'a [syntax::Branch],
+        span: Span,
         scope: &mut Scope,
     ) -> (SourcePlan, Option<usize>) {
         let mut inputs = Vec::new();
@@ -34,11 +38,18 @@ impl<'a> Resolver<'a> {
             let declared = rows.iter().all(|row| self.plan.shapes[row.shape].declared);
             let mut merged = Shape { declared, ..Shape::default() };
             if declared {
-                for field in rows.iter().flat_map(|row| self.plan.shapes[row.shape].fields.clone()) {
-                    if merged.position(&field.name).is_none() {
-                        merged.fields.push(ShapeField { slot: None, ty: FieldType::Any, ..field });
+                let mut known: HashSet<String> = HashSet::new();
+                let shapes: BTreeSet<usize> = rows.iter().map(|row| row.shape).collect();
+                let count = shapes.iter().map(|&shape| self.plan.shapes[shape].fields.len()).sum();
+                let mut seen: HashSet<usize> = HashSet::new();
+                let fits = self.make_fields(count, span);
+                for row in rows.iter().filter(|row| fits && seen.insert(row.shape)) {
+                    let fields = &self.plan.shapes[row.shape].fields;
+                    for field in fields.iter().filter(|field| known.insert(field.name.clone())) {
+                        merged.fields.push(ShapeField { slot: None, ty: FieldType::Any, ..field.clone() });
                     }
                 }
+                self.within(merged.fields.len(), MAX_FIELDS, "fields of one `merge`", span);
             }
             let origin = if declared {
                 let names = branches.iter().map(|branch| branch.source.text.as_str());
@@ -66,9 +77,9 @@ impl<'a> Resolver<'a> {
                 row.names.extend(branch.name.iter().map(|name| name.text.clone()));
                 let mut inner = Scope { row: Some(row), ..Scope::default() };
                 // What there is to say about it has been said where it was resolved for its own name.
-                let found = self.findings.len();
+                let hushed = self.findings.hush(true);
                 let filter = branch.filter.as_ref().map(|filter| self.expr(filter, &mut inner));
-                self.findings.truncate(found);
+                self.findings.hush(hushed);
                 inputs.push(InputPlan { name: maker.name, filter, lane: maker.lane, ..InputPlan::default() });
             }
             inputs.push(input);
@@ -77,11 +88,17 @@ impl<'a> Resolver<'a> {
 
     /// The streams among `inputs` that make events of a type that is among them, too.
     pub(super) fn makers(&self, inputs: &[InputPlan]) -> Vec<Maker> {
-        let is_taken = |name: usize| inputs.iter().any(|input| input.name == name);
+        let taken: HashSet<usize> = inputs.iter().map(|input| input.name).collect();
+        // Those that stand before the merge, in their order.
+        let stream_of = |&name: &usize| {
+            let stream = self.stream_ids.get(self.plan.names[name].name.as_str()).copied()?;
+            (stream < self.plan.streams.len()).then_some((stream, name))
+        };
+        let streams: BTreeMap<usize, usize> = taken.iter().filter_map(stream_of).collect();
         let mut makers = Vec::new();
-        for (stream, plan) in self.plan.streams.iter().enumerate() {
-            let Some(&name) = self.name_ids.get(&plan.name).filter(|name| is_taken(**name)) else { continue };
-            let others = plan.feeds.iter().filter(|feed| feed.name != name && is_taken(feed.name));
+        for (stream, name) in streams {
+            let feeds = &self.plan.streams[stream].feeds;
+            let others = feeds.iter().filter(|feed| feed.name != name && taken.contains(&feed.name));
             makers.extend(others.map(|feed| Maker {
                 rank: stream as u16 + 1,
                 name,

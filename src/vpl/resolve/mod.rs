@@ -7,11 +7,13 @@
 //! resolved (an undeclared event has the fields that somebody reads), so everything that depends on final
 //! layouts is filled in by the last pass, *layouts*, which walks the streams backwards.
 
+mod bounds;
 mod concurrent;
 mod connectors;
 mod declarations;
 mod expand;
 mod expr;
+mod findings;
 mod functions;
 mod join;
 mod layouts;
@@ -28,39 +30,33 @@ mod window;
 
 use std::collections::{HashMap, HashSet};
 
-use super::diagnostic::{Diagnostic, Severity};
+use super::diagnostic::Diagnostic;
 use super::plan::Plan;
 use super::syntax::{Program, Span, StreamDecl};
 use declarations::EventDecl;
+use findings::Findings;
 
 /// Resolves a program. The plan is meaningful only where no finding is an error; all findings come at once,
 /// in the order of the source.
 pub fn resolve(program: &Program) -> (Plan, Vec<Diagnostic>) {
-    let mut findings = Vec::new();
+    let mut findings = Findings::default();
     let program = expand::expand(program, &mut findings);
     let mut resolver = Resolver { findings, ..Resolver::default() };
     resolver.declarations(&program);
     resolver.streams();
     resolver.unwanted(&program);
     resolver.check_connectors(&program);
-    if !resolver.findings.iter().any(|finding| finding.severity == Severity::Error) {
+    if !resolver.findings.has_errors() {
         resolver.layouts();
     }
-    let mut findings = resolver.findings;
-    for at in resolver.unknown_constants {
-        let speaks_of_it =
-            |finding: &&mut Diagnostic| finding.span.start <= at.start && at.end <= finding.span.end;
-        findings.iter_mut().filter(speaks_of_it).for_each(|finding| finding.says_what_is_missing = true);
-    }
-    findings.sort_by_key(|finding| (finding.span.start, finding.span.end));
-    expand::once_each(&mut findings);
-    (resolver.plan, findings)
+    resolver.findings.mark_missing(&resolver.unknown_constants);
+    (resolver.plan, resolver.findings.finish())
 }
 
 #[derive(Default)]
 struct Resolver<'a> {
     plan: Plan,
-    findings: Vec<Diagnostic>,
+    findings: Findings,
     /// Declared event types.
     events: HashMap<&'a str, EventDecl>,
     /// `type` statements.
@@ -73,6 +69,12 @@ struct Resolver<'a> {
     connectors: HashMap<&'a str, connectors::Connector>,
     /// Functions by name.
     function_ids: HashMap<String, usize>,
+    /// Which of them emit, by themselves or through others.
+    emitting: Vec<bool>,
+    /// Globals by name; of several with one name the last.
+    global_ids: HashMap<String, usize>,
+    /// Where the value of each global stands.
+    global_spans: Vec<Span>,
     /// Names of rows by text.
     name_ids: HashMap<String, usize>,
     /// Streams in the order of their ranks, with what the passes need to know of each.
@@ -85,6 +87,11 @@ struct Resolver<'a> {
     sequence_shapes: HashSet<usize>,
     /// Every name that some stream takes.
     consumed: HashSet<&'a str>,
+    /// See `bounds`.
+    fields_made: usize,
+    too_large: bool,
+    looked_at: usize,
+    pool_threads: usize,
 }
 
 /// A stream on its way into the plan.

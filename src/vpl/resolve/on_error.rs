@@ -67,7 +67,7 @@ impl Resolver<'_> {
         // The lambda may speak of any field of the event.
         let names: Vec<usize> = draft.plan.source.inputs().iter().map(|input| input.name).collect();
         for name in names {
-            self.keep_all(self.plan.names[name].shape);
+            self.keep_all(self.plan.names[name].shape, param.span);
         }
         let names = FAILURE_FIELDS.map(str::to_owned);
         let shape = self.fixed_shape(names.iter());

@@ -1,5 +1,7 @@
 //! What a name can mean at a place of the program: locals, the row and its fields, the key and the window.
 
+use std::collections::{HashMap, HashSet};
+
 use crate::vpl::plan::AccumulatorPlan;
 
 use super::sequence::SequenceScope;
@@ -26,8 +28,10 @@ pub(super) struct Scope {
     pub row: Option<RowScope>,
     /// In the conditions of a sequence, and behind one as long as the rows are its matches.
     pub sequence: Option<SequenceScope>,
-    /// Parameters and locals, innermost last, with their index.
-    pub locals: Vec<(String, usize)>,
+    /// Parameters and locals, innermost last.
+    pub locals: Vec<String>,
+    /// Where each of them is; of several with one name the innermost last.
+    pub local_ids: HashMap<String, Vec<usize>>,
     /// The next free local.
     pub next_local: usize,
     /// The most locals in use at once.
@@ -43,7 +47,7 @@ pub(super) struct Scope {
     /// Inside a function: its name, for messages.
     pub function: Option<String>,
     /// Locals that `let` and `const` have bound.
-    pub fixed: std::collections::HashSet<usize>,
+    pub fixed: HashSet<usize>,
     /// Inside a loop: `break` and `continue` are allowed.
     pub loops: usize,
 }
@@ -67,18 +71,33 @@ impl Scope {
         let local = self.next_local;
         self.next_local += 1;
         self.max_locals = self.max_locals.max(self.next_local);
-        self.locals.push((name.to_owned(), local));
+        self.locals.push(name.to_owned());
+        self.local_ids.entry(name.to_owned()).or_default().push(local);
         local
     }
 
     /// The innermost local called `name`.
     pub(super) fn local(&self, name: &str) -> Option<usize> {
-        self.locals.iter().rev().find(|(local, _)| local == name).map(|&(_, index)| index)
+        self.local_ids.get(name).and_then(|ids| ids.last().copied())
+    }
+
+    /// How many locals there are now.
+    pub(super) fn depth(&self) -> usize {
+        self.locals.len()
+    }
+
+    /// The names of all locals.
+    pub(super) fn local_names(&self) -> impl Iterator<Item = &str> {
+        self.locals.iter().map(String::as_str)
     }
 
     /// Forgets the locals declared since there were `depth`. Their places are not used again in this function, so
     /// that a lambda's local can never be overwritten by a sibling's.
     pub(super) fn leave(&mut self, depth: usize) {
-        self.locals.truncate(depth);
+        for name in self.locals.drain(depth..) {
+            if let Some(ids) = self.local_ids.get_mut(&name) {
+                ids.pop();
+            }
+        }
     }
 }

@@ -19,6 +19,7 @@ use crate::vpl::syntax::{
 };
 
 use super::Resolver;
+use super::bounds::{MAX_FIELDS, MAX_SOURCES};
 use super::join::mentioned;
 use super::scope::{Origin, RowScope, Scope};
 use super::stream::Draft;
@@ -150,7 +151,13 @@ impl<'a> Resolver<'a> {
 
     /// The sequence of a stream; its operators are resolved over the rows that `scope` then has.
     pub(super) fn sequence(&mut self, decl: &'a StreamDecl, scope: &mut Scope) -> SourcePlan {
-        let parts = self.parts(decl);
+        let mut parts = self.parts(decl);
+        let count = parts.steps.iter().map(|part| 1 + part.nots.len()).sum();
+        if !self.within(count, MAX_SOURCES, "steps and `.not`s of one sequence", decl.source.span) {
+            parts.steps.truncate(1);
+            parts.steps.iter_mut().for_each(|part| part.nots.truncate(1));
+        }
+        let parts = parts;
         let mut inputs: Vec<InputPlan> = Vec::new();
         let mut rows: Vec<RowScope> = Vec::new();
         let mut input_of = |this: &mut Self, source: &Name| {
@@ -494,7 +501,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// All fields of a match: those of its last event. None where the row is no match.
-    pub(super) fn all_fields_of_match(&mut self, scope: &mut Scope) -> Option<Expr> {
+    pub(super) fn all_fields_of_match(&mut self, scope: &mut Scope, span: Span) -> Option<Expr> {
         let sequence = scope.sequence.as_ref()?;
         if sequence.shape? != scope.row.as_ref()?.shape {
             return None;
@@ -504,12 +511,14 @@ impl<'a> Resolver<'a> {
         let mut slot_of = |this: &mut Self, slot, name: &str| match this.captured(
             CapturePlan::Last(last, slot),
             name.to_owned(),
+            span,
             scope,
         ) {
             Expr::Field(slot, _) => slot,
-            _ => unreachable!("the row is a match, whose captures are fields"),
+            // More are read than a match can hold: that has been told.
+            _ => 0,
         };
-        let fields = self.keep_all(shape);
+        let fields = self.keep_all(shape, span);
         let rest = self.plan.shapes[shape].rest.map(|rest| slot_of(self, rest, "all fields"));
         let fields = fields.into_iter().map(|(name, slot)| (name.clone(), slot_of(self, slot, &name)));
         Some(Expr::AllFields { fields: fields.collect(), rest })
@@ -530,10 +539,10 @@ impl<'a> Resolver<'a> {
         sequence.shape?;
         let row = scope.row.as_ref()?;
         if row.names.iter().any(|alias| alias == name) {
-            return self.all_fields_of_match(scope);
+            return self.all_fields_of_match(scope, span);
         }
         if name == "match_duration_ms" {
-            return Some(self.captured(CapturePlan::DurationMs, name.to_owned(), scope));
+            return Some(self.captured(CapturePlan::DurationMs, name.to_owned(), span, scope));
         }
         let last = sequence.steps.len().checked_sub(1)?;
         Some(self.field_of_step(last, End::Last, name, span, name.to_owned(), scope))
@@ -625,7 +634,7 @@ impl<'a> Resolver<'a> {
             && matches!(&value.kind, ExprKind::Name(_))
         {
             if aggregate == Aggregate::Count {
-                return Some(self.captured(CapturePlan::Count(step), format!("count({alias})"), scope));
+                return Some(self.captured(CapturePlan::Count(step), format!("count({alias})"), span, scope));
             }
             let message = format!("`{function}({alias})` names no field");
             let help = match aggregate {
@@ -643,7 +652,7 @@ impl<'a> Resolver<'a> {
         };
         let number = scope.sequence.as_ref()?.captures.len();
         let text = format!("{function}({alias}, {number})");
-        Some(self.captured(CapturePlan::Aggregate(step, plan), text, scope))
+        Some(self.captured(CapturePlan::Aggregate(step, plan), text, span, scope))
     }
 
     /// The step that `name` stands for, if it does for one. None where the row at hand has nothing to do with
@@ -689,7 +698,7 @@ impl<'a> Resolver<'a> {
                 End::First => CapturePlan::FirstTime(step),
                 End::Last => CapturePlan::LastTime(step),
             };
-            Some(self.captured(time, format!("time of {text}"), scope))
+            Some(self.captured(time, format!("time of {text}"), span, scope))
         } else {
             None
         };
@@ -699,7 +708,7 @@ impl<'a> Resolver<'a> {
                     End::First => CapturePlan::First(step, slot),
                     End::Last => CapturePlan::Last(step, slot),
                 };
-                Some(self.captured(capture, text, scope))
+                Some(self.captured(capture, text, span, scope))
             }
             other => other,
         };
@@ -714,9 +723,13 @@ impl<'a> Resolver<'a> {
     }
 
     /// The slot for what is read; made on first use.
-    fn captured(&mut self, capture: CapturePlan, text: String, scope: &mut Scope) -> Expr {
+    fn captured(&mut self, capture: CapturePlan, text: String, span: Span, scope: &mut Scope) -> Expr {
         let Some(sequence) = &mut scope.sequence else { return Expr::Const(crate::event::Value::Missing) };
         let known = sequence.captures.iter().position(|(known, _)| *known == text);
+        if known.is_none() && sequence.captures.len() == MAX_FIELDS {
+            let message = format!("more than {MAX_FIELDS} things of a sequence are read");
+            return self.fail(Diagnostic::error(span, message).label("one too many"));
+        }
         let at = known.unwrap_or_else(|| {
             sequence.captures.push((text.clone(), capture));
             sequence.captures.len() - 1

@@ -5,6 +5,7 @@ use crate::vpl::plan::{ContextSettings, EngineSettings, SupervisionSettings};
 use crate::vpl::suggest::closest;
 use crate::vpl::syntax::{Literal, Name, Setting, SettingKind};
 
+use super::findings::Findings;
 use super::supervision;
 
 /// The largest ring that can be asked for, in rows.
@@ -17,8 +18,6 @@ const IDLE: &[&str] = &["auto", "spin", "yield", "backoff", "park"];
 const ORDER: &[&str] = &["arrival", "timestamp", "deterministic"];
 const WHEN_FULL: &[&str] = &["block", "drop_newest", "drop_oldest", "error"];
 const STRATEGY: &[&str] = &["one_for_one", "rest_for_one", "one_for_all"];
-
-pub(super) type Findings = Vec<Diagnostic>;
 
 /// Reads the settings of `config <context> { .. }`.
 pub(super) fn context(settings: &[(Name, Setting)], findings: &mut Findings) -> ContextSettings {

@@ -1,6 +1,8 @@
 //! Streams: the source gives the first layout, each operator takes one and leaves one, and the last is what consumers
 //! see.
 
+use std::collections::{HashMap, HashSet};
+
 use crate::event::{FieldType, Shape, ShapeField, Value};
 use crate::vpl::diagnostic::Diagnostic;
 use crate::vpl::plan::{
@@ -12,6 +14,7 @@ use crate::vpl::syntax::{
 };
 
 use super::Resolver;
+use super::bounds::{MAX_FIELDS, MAX_SOURCES};
 use super::concurrent::PoolDraft;
 use super::scope::{Origin, RowScope, Scope};
 use super::sequence;
@@ -155,9 +158,11 @@ impl<'a> Resolver<'a> {
 
     /// Fields that leave a join or a sequence as they are do so under their own names.
     fn name_fields(&mut self, draft: &mut Draft) {
-        let (verb, value) = match self.all_fields_of_match(&mut draft.scope) {
+        let (verb, value) = match self.all_fields_of_match(&mut draft.scope, draft.plan.span) {
             Some(value) => ("sequence", value),
-            None if !draft.row().sides.is_empty() => ("join", self.all_fields(&mut draft.scope)),
+            None if !draft.row().sides.is_empty() => {
+                ("join", self.all_fields(&mut draft.scope, draft.plan.span))
+            }
             None => return,
         };
         match value {
@@ -238,7 +243,7 @@ impl<'a> Resolver<'a> {
         }
         let fields = match &draft.own_fields {
             Some(fields) => fields.clone(),
-            None => self.keep_all(shape),
+            None => self.keep_all(shape, draft.plan.span),
         };
         let rest = if draft.own_fields.is_some() { None } else { self.plan.shapes[shape].rest };
         vec![ResultPlan { type_name: draft.emit_as.as_ref().and_then(other_type), fields, rest }]
@@ -254,7 +259,11 @@ impl<'a> Resolver<'a> {
             SourceKind::Merge(branches) if branches.is_empty() => {
                 self.findings.push(Diagnostic::error(source.span, "`merge` needs at least one branch"));
             }
-            SourceKind::Merge(branches) => return self.merge(branches, scope),
+            SourceKind::Merge(branches) => {
+                let most = branches.len().min(MAX_SOURCES);
+                self.within(branches.len(), MAX_SOURCES, "branches of one `merge`", source.span);
+                return self.merge(&branches[..most], source.span, scope);
+            }
             SourceKind::Step(step) => drop(self.refuse(step.span, "this step")),
             SourceKind::Join(kind, sides) => return self.join(*kind, sides, source.span, scope),
             SourceKind::Timer { interval, initial_delay } => {
@@ -356,7 +365,7 @@ impl<'a> Resolver<'a> {
             OperatorKind::Distinct(by) => {
                 let by = match by {
                     Some(by) => vec![self.expr(by, &mut draft.scope)],
-                    None => match self.all_fields(&mut draft.scope) {
+                    None => match self.all_fields(&mut draft.scope, draft.plan.span) {
                         Expr::AllFields { fields, rest: None } => {
                             fields.into_iter().map(|(name, slot)| Expr::Field(slot, name)).collect()
                         }
@@ -478,12 +487,25 @@ impl<'a> Resolver<'a> {
 
     /// A new row with these fields.
     fn project(&mut self, verb: &'static str, fields: Vec<(String, Expr)>, draft: &mut Draft) {
+        let fields = self.bounded(fields, verb, draft);
         let slots = fields.len() as u16;
         draft.own_fields =
             Some(fields.iter().enumerate().map(|(slot, (name, _))| (name.clone(), slot as u16)).collect());
         let shape = self.fixed_shape(fields.iter().map(|(name, _)| name));
         draft.push(OpPlan::Project { verb, fields, slots });
         Self::shaped(shape, Origin::Operator(verb), draft);
+    }
+
+    /// The fields that `verb` makes, not more than a layout can have.
+    fn bounded(&mut self, mut fields: Vec<(String, Expr)>, verb: &str, draft: &Draft) -> Vec<(String, Expr)> {
+        let what = format!("fields of `.{verb}` in stream `{}`", draft.plan.name);
+        if !self.within(fields.len(), MAX_FIELDS, &what, draft.plan.span) {
+            fields.truncate(MAX_FIELDS);
+        }
+        if !self.make_fields(fields.len(), draft.plan.span) {
+            fields.clear();
+        }
+        fields
     }
 
     pub(super) fn fixed_shape<'n>(&mut self, names: impl Iterator<Item = &'n String>) -> usize {
@@ -604,7 +626,7 @@ impl<'a> Resolver<'a> {
             };
             fields.push((name, self.expr(&item.value, &mut draft.scope)));
         }
-        let fields = last_of_each(fields);
+        let fields = self.bounded(last_of_each(fields), "aggregate", draft);
         let accumulators = draft.scope.accumulators.take().unwrap_or_default();
         let shape = self.fixed_shape(fields.iter().map(|(name, _)| name));
         draft.own_fields =
@@ -640,7 +662,7 @@ impl<'a> Resolver<'a> {
             }
         }
         if log.parts.is_empty() {
-            log.parts.push((None, self.all_fields(&mut draft.scope)));
+            log.parts.push((None, self.all_fields(&mut draft.scope, draft.plan.span)));
         }
         self.plan.logs = true;
         draft.push(OpPlan::Log(log));
@@ -658,18 +680,28 @@ impl<'a> Resolver<'a> {
             );
             return;
         }
-        let emitted = self.emits_of(&resolved);
+        let mut emitted = self.emits_of(&resolved, call.span);
+        if !self.within(emitted.len(), MAX_SOURCES, "types that one function emits", call.span) {
+            emitted.truncate(MAX_SOURCES);
+        }
         if emitted.is_empty() {
             let message = "the function of `.process` never emits anything";
             self.findings.push(Diagnostic::warning(call.span, message));
         }
         let mut names: Vec<String> = Vec::new();
+        let mut slots: HashMap<String, u16> = HashMap::new();
+        let count = emitted.iter().map(|(_, fields)| fields.len()).sum::<usize>() + emitted.len();
+        if !self.make_fields(count, call.span) {
+            emitted.clear();
+        }
         for name in emitted.iter().flat_map(|(_, fields)| fields) {
-            if !names.contains(name) {
+            if !slots.contains_key(name) && names.len() <= MAX_FIELDS {
+                slots.insert(name.clone(), names.len() as u16);
                 names.push(name.clone());
             }
         }
-        let slot = |name: &String| names.iter().position(|known| known == name).unwrap_or_default() as u16;
+        self.within(names.len(), MAX_FIELDS, "fields of all types that one function emits", call.span);
+        let slot = |name: &String| slots.get(name).copied().unwrap_or_default();
         let emits: Vec<EmitTypePlan> = emitted
             .iter()
             .map(|(type_name, fields)| EmitTypePlan {
@@ -712,18 +744,19 @@ impl<'a> Resolver<'a> {
 
     /// `.emit(context: c)` where nothing in c consumes the stream: legal, and surely not what was meant.
     fn check_targets(&mut self) {
+        // Names, and the contexts that they are taken in.
+        let mut taken: HashSet<(usize, usize)> = HashSet::new();
+        for (name, spec) in self.plan.names.iter().enumerate() {
+            taken.extend(spec.consumers.iter().map(|&stream| (name, self.plan.streams[stream].context)));
+        }
         for rank in 0..self.stream_decls.len() {
             let info = &self.stream_decls[rank];
             let Some((context, span)) = info.sends_to else { continue };
             let names = [Some(info.decl.name.text.as_str()), info.emit_as];
-            let consumed_there = names.into_iter().flatten().any(|name| {
-                self.name_ids.get(name).is_some_and(|&name| {
-                    self.plan.names[name]
-                        .consumers
-                        .iter()
-                        .any(|&stream| self.plan.streams[stream].context == context)
-                })
-            });
+            let consumed_there = names
+                .into_iter()
+                .flatten()
+                .any(|name| self.name_ids.get(name).is_some_and(|&name| taken.contains(&(name, context))));
             if !consumed_there {
                 let context = &self.plan.contexts[context].name;
                 let stream = &info.decl.name.text;
@@ -744,12 +777,12 @@ impl<'a> Resolver<'a> {
 
 /// The fields of which each name is the last one written (a name twice: the last wins).
 fn last_of_each(fields: Vec<(String, Expr)>) -> Vec<(String, Expr)> {
-    let mut kept: Vec<(String, Expr)> = Vec::with_capacity(fields.len());
-    for (name, value) in fields {
-        kept.retain(|(known, _)| *known != name);
-        kept.push((name, value));
+    let mut last: HashMap<String, usize> = HashMap::with_capacity(fields.len());
+    for (at, (name, _)) in fields.iter().enumerate() {
+        last.insert(name.clone(), at);
     }
-    kept
+    let kept = fields.into_iter().enumerate().filter(|(at, (name, _))| last.get(name) == Some(at));
+    kept.map(|(_, field)| field).collect()
 }
 
 /// How a refused operator is called in its message.

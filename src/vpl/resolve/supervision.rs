@@ -4,7 +4,8 @@ use crate::vpl::diagnostic::Diagnostic;
 use crate::vpl::plan::SupervisionSettings;
 use crate::vpl::syntax::{Literal, Name, Setting, SettingKind};
 
-use super::settings::{Findings, count, word};
+use super::findings::Findings;
+use super::settings::{count, word};
 
 /// What can be set for a context, and under `engine` for all of them.
 pub(super) const CONTEXT: &[&str] = &[

@@ -1,9 +1,11 @@
 //! What is legal and surely unwanted is warned of; a `var` that two contexts would share is refused (D41). All of it is
 //! seen in the plan, when every stream is resolved.
 
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
 use crate::event::{FieldType, Value};
 use crate::vpl::diagnostic::Diagnostic;
-use crate::vpl::plan::{CapturePlan, Expr, OnErrorPlan, OpPlan, SourcePlan, Statement, StreamPlan};
+use crate::vpl::plan::{CapturePlan, Expr, OnErrorPlan, OpPlan, Plan, SourcePlan, Statement, StreamPlan};
 use crate::vpl::syntax::{BinaryOp, OperatorKind, Program, Span, StatementKind};
 
 use super::Resolver;
@@ -21,14 +23,14 @@ impl Resolver<'_> {
         if self.plan.streams.is_empty() {
             return;
         }
+        let runs: HashSet<usize> = self.plan.streams.iter().map(|stream| stream.context).collect();
+        // Where events are sent to it, that is what is said.
+        let sent_to: HashSet<usize> =
+            self.stream_decls.iter().filter_map(|info| info.sends_to).map(|(to, _)| to).collect();
         for statement in &program.statements {
             let StatementKind::Context { name, .. } = &statement.kind else { continue };
             let Some(&context) = self.context_ids.get(name.text.as_str()) else { continue };
-            let runs = self.plan.streams.iter().any(|stream| stream.context == context);
-            // Where events are sent to it, that is what is said.
-            let sent_to =
-                self.stream_decls.iter().any(|info| info.sends_to.is_some_and(|(to, _)| to == context));
-            if !runs && !sent_to {
+            if !runs.contains(&context) && !sent_to.contains(&context) {
                 let message = format!("no stream runs in context `{}`", name.text);
                 self.findings
                     .push(Diagnostic::warning(name.span, message).label("its thread has nothing to do"));
@@ -77,20 +79,14 @@ impl Resolver<'_> {
             });
             globals
         };
-        let mut variables: Vec<usize> = self.plan.functions.iter().flat_map(changed).collect();
-        variables.sort_unstable();
-        variables.dedup();
+        let variables: BTreeSet<usize> = self.plan.functions.iter().flat_map(changed).collect();
         if variables.is_empty() {
             return;
         }
-        let used: Vec<Used> = self.plan.streams.iter().map(|stream| self.used_by(stream)).collect();
-        for &variable in &variables {
-            self.shared_by_workers(variable);
-            let mut users =
-                self.plan.streams.iter().zip(&used).filter(|(_, used)| used.globals.contains(&variable));
-            let Some((first, _)) = users.next() else { continue };
-            let Some((other, _)) = users.find(|(other, _)| other.context != first.context) else { continue };
+        self.shared_by_workers(&variables);
+        for (variable, [first, other]) in self.shared_by_contexts(&variables) {
             let name = &self.plan.globals[variable].name;
+            let [first, other] = [first, other].map(|stream| &self.plan.streams[stream]);
             let context = |stream: &StreamPlan| &self.plan.contexts[stream.context].name;
             let message = format!(
                 "`var {name}` is changed by a function and used in two contexts: by stream `{}` in `{}` and by \
@@ -107,37 +103,72 @@ impl Resolver<'_> {
         }
     }
 
+    /// Of those variables that several contexts use, the first two streams that do so in different ones. Each function
+    /// is looked at for two contexts at most: what those use that it calls is known then.
+    fn shared_by_contexts(&self, variables: &BTreeSet<usize>) -> Vec<(usize, [usize; 2])> {
+        let functions: Vec<Used> =
+            self.plan.functions.iter().map(|function| Used::by(&function.body)).collect();
+        let mut contexts_of: Vec<Vec<usize>> = vec![Vec::new(); functions.len()];
+        let mut users: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        let mut note = |variable: usize, stream: usize| {
+            let users = users.entry(variable).or_default();
+            let context = |stream: usize| self.plan.streams[stream].context;
+            if users.len() < 2 && users.iter().all(|&user| context(user) != context(stream)) {
+                users.push(stream);
+            }
+        };
+        for (at, stream) in self.plan.streams.iter().enumerate() {
+            let used = Used::in_stream(&self.plan, stream);
+            used.globals.iter().for_each(|&variable| note(variable, at));
+            let mut waiting: Vec<usize> = used.functions.into_iter().collect();
+            while let Some(function) = waiting.pop() {
+                let contexts = &mut contexts_of[function];
+                if contexts.len() == 2 || contexts.contains(&stream.context) {
+                    continue;
+                }
+                contexts.push(stream.context);
+                functions[function].globals.iter().for_each(|&variable| note(variable, at));
+                waiting.extend(&functions[function].functions);
+            }
+        }
+        let shared = |(variable, users): (usize, Vec<usize>)| match users[..] {
+            [first, other] if variables.contains(&variable) => Some((variable, [first, other])),
+            _ => None,
+        };
+        users.into_iter().filter_map(shared).collect()
+    }
+
     /// The workers of a pool share nothing either.
-    fn shared_by_workers(&mut self, variable: usize) {
+    fn shared_by_workers(&mut self, variables: &BTreeSet<usize>) {
         for at in 0..self.plan.streams.len() {
             let stream = &self.plan.streams[at];
-            if stream.pool.is_none() || !self.used_by(&stream.back()).globals.contains(&variable) {
+            if stream.pool.is_none() {
                 continue;
             }
-            let name = &self.plan.globals[variable].name;
-            let message = format!(
-                "`var {name}` is changed by a function and used behind `.concurrent` of stream `{}`",
-                stream.name
-            );
-            self.findings.push(
-                Diagnostic::error(stream.span, message)
-                    .help("workers share nothing: use it in front of `.concurrent`, or in another stream"),
-            );
+            let used = self.used_by(&stream.back());
+            let span = stream.span;
+            for &variable in variables.iter().filter(|variable| used.globals.contains(variable)) {
+                let message = format!(
+                    "`var {}` is changed by a function and used behind `.concurrent` of stream `{}`",
+                    self.plan.globals[variable].name, self.plan.streams[at].name
+                );
+                self.findings.push(
+                    Diagnostic::error(span, message).help(
+                        "workers share nothing: use it in front of `.concurrent`, or in another stream",
+                    ),
+                );
+            }
         }
     }
 
-    /// The globals that a stream uses, by itself and in the functions that it calls.
+    /// What a stream uses, by itself and in the functions that it calls.
     fn used_by(&self, stream: &StreamPlan) -> Used {
-        let mut used = Used::default();
-        stream_exprs(stream, &mut |expr| used.take(expr));
-        if let OnErrorPlan::Decide(decider) = stream.on_error {
-            used.take(&self.plan.deciders[decider]);
-        }
-        let mut at = 0;
-        while let Some(&function) = used.functions.get(at) {
-            at += 1;
-            let body = &self.plan.functions[function].body;
-            used.statements(body);
+        let mut used = Used::in_stream(&self.plan, stream);
+        let mut waiting: Vec<usize> = used.functions.iter().copied().collect();
+        while let Some(function) = waiting.pop() {
+            let more = Used::by(&self.plan.functions[function].body);
+            used.globals.extend(more.globals);
+            waiting.extend(more.functions.into_iter().filter(|&function| used.functions.insert(function)));
         }
         used
     }
@@ -147,13 +178,13 @@ impl Resolver<'_> {
         let variable = |global: &usize| self.plan.globals[*global].name.clone();
         for function in self.used_by(stream).functions {
             let function = &self.plan.functions[function];
-            let mut changed = Vec::new();
+            let mut changed = BTreeSet::new();
             set_globals(&function.body, &mut changed);
             if let Some(global) = changed.first() {
                 return Some((format!("function `{}`", function.name), variable(global)));
             }
         }
-        let mut changed = Vec::new();
+        let mut changed = BTreeSet::new();
         stream_exprs(stream, &mut |expr| {
             each(expr, &mut |part| {
                 if let Expr::Block(statements, _) = part {
@@ -206,36 +237,47 @@ impl Resolver<'_> {
 /// What expressions use.
 #[derive(Default)]
 struct Used {
-    globals: Vec<usize>,
-    functions: Vec<usize>,
+    globals: BTreeSet<usize>,
+    functions: BTreeSet<usize>,
 }
 
 impl Used {
+    /// By the expressions of a stream, functions not looked into.
+    fn in_stream(plan: &Plan, stream: &StreamPlan) -> Self {
+        let mut used = Self::default();
+        stream_exprs(stream, &mut |expr| used.take(expr));
+        if let OnErrorPlan::Decide(decider) = stream.on_error {
+            used.take(&plan.deciders[decider]);
+        }
+        used
+    }
+
+    /// By a body, functions not looked into.
+    fn by(body: &[Statement]) -> Self {
+        let mut used = Self::default();
+        set_globals(body, &mut used.globals);
+        let mut inner: Vec<&Expr> = Vec::new();
+        collect(body, &mut inner);
+        for expr in inner {
+            used.take(expr);
+        }
+        used
+    }
+
     fn take(&mut self, expr: &Expr) {
         each(expr, &mut |part| match part {
-            Expr::Global(global) => self.globals.push(*global),
-            Expr::UserCall(function, _) if !self.functions.contains(function) => {
-                self.functions.push(*function);
-            }
+            Expr::Global(global) => drop(self.globals.insert(*global)),
+            Expr::UserCall(function, _) => drop(self.functions.insert(*function)),
             Expr::Block(statements, _) => set_globals(statements, &mut self.globals),
             _ => {}
         });
     }
-
-    fn statements(&mut self, body: &[Statement]) {
-        set_globals(body, &mut self.globals);
-        let mut inner: Vec<&Expr> = Vec::new();
-        collect(body, &mut inner);
-        for expr in inner {
-            self.take(expr);
-        }
-    }
 }
 
-fn set_globals(body: &[Statement], globals: &mut Vec<usize>) {
+fn set_globals(body: &[Statement], globals: &mut BTreeSet<usize>) {
     walk(body, &mut |statement| {
         if let Statement::SetGlobal(global, _) = statement {
-            globals.push(*global);
+            globals.insert(*global);
         }
     });
 }

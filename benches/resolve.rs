@@ -1,0 +1,94 @@
+//! How the time to load a program grows with its streams: `cargo bench --bench resolve`. Twice the streams should take
+//! about twice the time (the last column), however they hang together; a pass that goes over all streams for each would
+//! show as 4.
+#![allow(clippy::format_push_string)] // building the program is not measured
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use varpin::context::topology;
+use varpin::engine::Program;
+use varpin::vpl::parser::parse;
+use varpin::vpl::resolve::resolve;
+
+const ROUNDS: usize = 5;
+
+/// Ways in which streams hang together: a name, and the program with so many of them.
+const SHAPES: [(&str, fn(usize) -> String); 5] = [
+    ("chain", chain),
+    ("fan out", fan_out),
+    ("one type", one_type),
+    ("merges", merges),
+    ("contexts", contexts),
+];
+
+/// Each takes what the one before it makes.
+fn chain(streams: usize) -> String {
+    let mut text = "stream S0 = E.emit(v: v)\n".to_owned();
+    (1..streams).for_each(|at| text += &format!("stream S{at} = S{}.emit(v: v)\n", at - 1));
+    text
+}
+
+/// All take the same.
+fn fan_out(streams: usize) -> String {
+    (0..streams).map(|at| format!("stream S{at} = E.where(v > {at}).emit(v: v)\n")).collect()
+}
+
+/// All make events of one type, which one takes.
+fn one_type(streams: usize) -> String {
+    let makers = (1..streams).map(|at| format!("stream S{at} = E{at}.emit as T (v: v)\n"));
+    makers.chain(["stream Last = T.emit(v: v)\n".to_owned()]).collect()
+}
+
+/// Each merges what two others make.
+fn merges(streams: usize) -> String {
+    let mut text = "stream S0 = E.emit(v: v)\nstream S1 = F.emit(v: v)\n".to_owned();
+    (2..streams).for_each(|at| text += &format!("stream S{at} = merge(S{}, S{})\n", at - 1, at / 2));
+    text
+}
+
+/// A few contexts, by turns.
+fn contexts(streams: usize) -> String {
+    let mut text = "context a\ncontext b\n".to_owned();
+    for at in 0..streams {
+        let (source, context) = (at % 100, if at % 2 == 0 { "a" } else { "b" });
+        text += &format!("stream S{at} = E{source}.context({context}).emit(v: v)\n");
+    }
+    text
+}
+
+fn took(work: impl FnOnce()) -> Duration {
+    let start = Instant::now();
+    work();
+    start.elapsed()
+}
+
+fn main() {
+    // Under `cargo test` only to see that it works.
+    let most = if std::env::args().any(|arg| arg == "--test") { 400 } else { 40_000 };
+    println!("{:<10} {:>8} {:>12} {:>12} {:>12}", "shape", "streams", "resolve", "load", "of half");
+    for (name, shape) in SHAPES {
+        let mut before: Option<Duration> = None;
+        for streams in [most / 4, most / 2, most] {
+            let text = shape(streams);
+            let (tree, findings) = parse(&text);
+            assert!(findings.is_empty(), "{name}: {:?}", findings.first());
+            let (mut resolving, mut loading) = (Duration::MAX, Duration::MAX);
+            for _ in 0..ROUNDS {
+                resolving = resolving.min(took(|| {
+                    let (plan, _) = resolve(&tree);
+                    assert_eq!(plan.streams.len(), streams, "{name}");
+                    black_box(topology(&plan));
+                }));
+                loading = loading.min(took(|| {
+                    black_box(Program::parse(&text).expect("the program is sound"));
+                }));
+            }
+            let ratio = before.map_or_else(String::new, |before| {
+                format!("{:.2} x", resolving.as_secs_f64() / before.as_secs_f64())
+            });
+            println!("{name:<10} {streams:>8} {resolving:>12.1?} {loading:>12.1?} {ratio:>12}");
+            before = Some(resolving);
+        }
+    }
+}
