@@ -31,11 +31,12 @@ fn started(files: &Files, arguments: &[&str]) -> (Running, String) {
     let running = Running::start(shell);
     let at = loop {
         let text = std::fs::read_to_string(&told).unwrap_or_default();
-        if let Some(line) = text.lines().find(|line| line.ends_with('/')) {
-            break line
-                .trim_start_matches("note: health and metrics at http://")
-                .trim_end_matches('/')
-                .to_owned();
+        // A whole line: it may be on its way.
+        let lines = text.split_inclusive('\n').filter_map(|line| line.strip_suffix("/\n"));
+        if let Some(at) =
+            lines.filter_map(|line| line.strip_prefix("note: health and metrics at http://")).next()
+        {
+            break at.to_owned();
         }
         std::thread::yield_now();
     };

@@ -48,7 +48,7 @@ fn what_one_stream_takes_and_makes_has_a_bound() {
 
 #[test]
 fn few_lines_cannot_ask_for_layouts_without_end() {
-    let fields = (0..1_000).map(|at| format!("    f{at}: int\n")).collect::<String>();
+    let fields = lines(1_000, |at| format!("    f{at}: int\n"));
     let streams = lines(2_000, |at| format!("stream S{at} = Wide.emit()\n"));
     says(&format!("event Wide:\n{fields}{streams}"), "more than 1000000 fields in all");
 }
