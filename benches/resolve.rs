@@ -1,7 +1,7 @@
 //! How the time to load a program grows with its streams: `cargo bench --bench resolve`. Twice the streams should take
 //! about twice the time (the last column), however they hang together; a pass that goes over all streams for each would
 //! show as 4.
-#![allow(clippy::format_push_string)] // building the program is not measured
+#![allow(clippy::format_push_string, clippy::format_collect)] // building the program is not measured
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -13,8 +13,11 @@ use varpin::vpl::resolve::resolve;
 
 const ROUNDS: usize = 5;
 
-/// Ways in which streams hang together: a name, and the program with so many of them.
-const SHAPES: [(&str, fn(usize) -> String); 5] = [
+/// A program with so many streams.
+type Shape = fn(usize) -> String;
+
+/// Ways in which streams hang together.
+const SHAPES: [(&str, Shape); 5] = [
     ("chain", chain),
     ("fan out", fan_out),
     ("one type", one_type),
