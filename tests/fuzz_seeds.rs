@@ -81,8 +81,8 @@ fn event_files_are_read_the_same_however_they_are_cut() {
 }
 
 #[test]
-fn a_printer_that_cuts_numbers_is_noticed() {
-    assert!(programs::canary(b"let limit = 3_000_000_000").is_err());
+fn a_printer_that_makes_ints_even_is_noticed() {
+    assert!(programs::canary(b"let limit = 3").is_err());
     // What fuzzing starts from does not show the fault by itself.
     check_all(1, files("tests/fuzz_seeds/canary", ""), programs::canary);
 }

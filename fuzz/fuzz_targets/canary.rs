@@ -1,4 +1,4 @@
-//! Must fail, and soon: its printer forgets an operator. Where that is not found, nothing else would be either.
+//! Must fail, and soon: its printer makes ints even. Where that is not found, nothing else would be either.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
