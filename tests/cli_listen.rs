@@ -32,10 +32,8 @@ fn started(files: &Files, arguments: &[&str]) -> (Running, String) {
     let at = loop {
         let text = std::fs::read_to_string(&told).unwrap_or_default();
         // A whole line: it may be on its way.
-        let lines = text.split_inclusive('\n').filter_map(|line| line.strip_suffix("/\n"));
-        if let Some(at) =
-            lines.filter_map(|line| line.strip_prefix("note: health and metrics at http://")).next()
-        {
+        let mut lines = text.split_inclusive('\n').filter_map(|line| line.strip_suffix("/\n"));
+        if let Some(at) = lines.find_map(|line| line.strip_prefix("note: health and metrics at http://")) {
             break at.to_owned();
         }
         std::thread::yield_now();
