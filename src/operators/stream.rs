@@ -143,7 +143,9 @@ impl StreamRuntime {
         };
         let name = stream_plan.name.clone();
         let compiler = Compiler::for_stream(plan, &env.globals, &name);
-        let type_id = plan.names.iter().position(|candidate| candidate.name == name);
+        // Plans that the resolver did not make don't say it.
+        let look = || plan.names.iter().position(|candidate| candidate.name == name);
+        let type_id = plan.own_names.get(stream).copied().unwrap_or_else(look);
         let mark = Mark {
             type_id: type_id.map_or(u32::MAX, |id| id as u32),
             rank: u16::try_from(stream + 1)

@@ -25,6 +25,9 @@ pub struct Plan {
     pub contexts: Vec<ContextPlan>,
     /// Streams in topological order.
     pub streams: Vec<StreamPlan>,
+    /// For each stream the name that its rows go under, by index, so that nobody has to look for it; none where it has
+    /// none.
+    pub own_names: Vec<Option<usize>>,
     /// Functions of the program.
     pub functions: Vec<FunctionPlan>,
     /// `let`, `const` and `var` in order of evaluation.

@@ -31,7 +31,7 @@ mod window;
 use std::collections::{HashMap, HashSet};
 
 use super::diagnostic::Diagnostic;
-use super::plan::Plan;
+use super::plan::{Plan, StreamPlan};
 use super::syntax::{Program, Span, StreamDecl};
 use declarations::EventDecl;
 use findings::Findings;
@@ -49,6 +49,8 @@ pub fn resolve(program: &Program) -> (Plan, Vec<Diagnostic>) {
     if !resolver.findings.has_errors() {
         resolver.layouts();
     }
+    let own_name = |stream: &StreamPlan| resolver.name_ids.get(&stream.name).copied();
+    resolver.plan.own_names = resolver.plan.streams.iter().map(own_name).collect();
     resolver.findings.mark_missing(&resolver.unknown_constants);
     (resolver.plan, resolver.findings.finish())
 }
