@@ -27,7 +27,7 @@ const CAPACITY: usize = 4096;
 
 /// The time of a run over so many events, threads included.
 fn run(text: &str, pool: &str, events: u64) -> Duration {
-    let text = text.replace("POOL", pool).replace("ROUNDS", "53");
+    let text = text.replace("POOL", pool).replace("ROUNDS", "135");
     let program = Program::parse(&text).expect("the program is sound");
     let builder = Engine::builder(&program).publish_every(64).capacity(CAPACITY);
     let mut engine = builder.build().expect("the engine can be built");
