@@ -133,10 +133,7 @@ impl Input {
 
     fn go_on(&mut self, found: &Restored) -> Result<(), SnapshotError> {
         let mut reader = SnapshotReader::new(&found.input);
-        let sources: Vec<u8> = Snapshot::read(&mut reader)?;
-        if let Some(own) = &mut self.sources {
-            own.restore(&mut SnapshotReader::new(&sources))?;
-        }
+        restore_sources(self.sources.as_deref_mut(), &mut reader)?;
         if let End::Router(router) = &mut self.end {
             router.entry().restore(&mut reader, found.keeps_timers)?;
         }
@@ -773,6 +770,15 @@ pub(super) fn save_sources(sources: Option<&Sources>, out: &mut Vec<u8>) {
         sources.save(&mut bytes);
     }
     bytes.write(out);
+}
+
+/// Goes on where [`save_sources`] has said that they were.
+pub(super) fn restore_sources(
+    sources: Option<&mut Sources>,
+    from: &mut SnapshotReader<'_>,
+) -> Result<(), SnapshotError> {
+    let bytes: Vec<u8> = Snapshot::read(from)?;
+    sources.map_or(Ok(()), |sources| sources.restore(&mut SnapshotReader::new(&bytes)))
 }
 
 /// Takes rows from the rings into the regrouping.

@@ -6,14 +6,14 @@ use std::time::Instant;
 
 use crate::connect::{Outcome, SinkCounts, Sources};
 use crate::context::{Entry, Failure, LiveClock, Outlet, SnapshotSink, StreamGauges, Streams, Ticker};
-use crate::event::{Keeps, Row, Snapshot, SnapshotError, SnapshotReader, Value};
+use crate::event::{Row, SnapshotError, SnapshotReader, Value};
 use crate::metrics::LatencyWriter;
 use crate::operators::StreamStats;
 use crate::vpl::plan::Plan;
 
 use super::checkpoints::InlineParts;
 use super::delivery::Delivery;
-use super::ends::save_sources;
+use super::ends::{restore_sources, save_sources};
 use super::error::{BuildError, EngineError};
 use super::metrics::{EndCounts, Registry};
 use super::record::Record;
@@ -299,10 +299,7 @@ impl Inline {
 
     fn go_on(&mut self, found: &Restored) -> Result<(), SnapshotError> {
         let mut reader = SnapshotReader::new(&found.input);
-        let sources: Vec<u8> = Snapshot::read(&mut reader)?;
-        if let Some(own) = &mut self.sources {
-            own.restore(&mut SnapshotReader::new(&sources))?;
-        }
+        restore_sources(self.sources.as_mut(), &mut reader)?;
         entry(&mut self.front, &mut self.events).restore(&mut reader, found.keeps_timers)?;
         self.queue.results = found.resumed.results;
         self.delivery.restore(&mut SnapshotReader::new(&found.output))

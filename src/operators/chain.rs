@@ -244,31 +244,29 @@ impl Keeps for Chain {
     }
 }
 
+/// What an operator keeps, as a borrow of the same kind as that of the operator.
+macro_rules! each {
+    ($row_op:expr) => {
+        match $row_op {
+            RowOp::Filter(op) => op,
+            RowOp::Project(op) => op,
+            RowOp::Replace(op) => op,
+            RowOp::PartitionBy(op) => op,
+            RowOp::Distinct(op) => op,
+            RowOp::Limit(op) => op,
+            RowOp::Log(op) => op,
+            RowOp::Process(op) => op,
+        }
+    };
+}
+
 impl RowOp {
     fn keeps(&self) -> &dyn Keeps {
-        match self {
-            Self::Filter(op) => op,
-            Self::Project(op) => op,
-            Self::Replace(op) => op,
-            Self::PartitionBy(op) => op,
-            Self::Distinct(op) => op,
-            Self::Limit(op) => op,
-            Self::Log(op) => op,
-            Self::Process(op) => op,
-        }
+        each!(self)
     }
 
     fn keeps_mut(&mut self) -> &mut dyn Keeps {
-        match self {
-            Self::Filter(op) => op,
-            Self::Project(op) => op,
-            Self::Replace(op) => op,
-            Self::PartitionBy(op) => op,
-            Self::Distinct(op) => op,
-            Self::Limit(op) => op,
-            Self::Log(op) => op,
-            Self::Process(op) => op,
-        }
+        each!(self)
     }
 }
 

@@ -182,7 +182,7 @@ impl SupervisionSettings {
     }
 
     /// Whether it says anything about a breaker.
-    pub fn has_breaker(&self) -> bool {
+    fn has_breaker(&self) -> bool {
         self.breaker_failure_rate.is_some()
             || self.breaker_window.is_some()
             || self.breaker_min_calls.is_some()

@@ -22,7 +22,7 @@ const STRATEGY: &[&str] = &["one_for_one", "rest_for_one", "one_for_all"];
 /// Reads the settings of `config <context> { .. }`.
 pub(super) fn context(settings: &[(Name, Setting)], findings: &mut Findings) -> ContextSettings {
     let mut result = ContextSettings::default();
-    let keys = [&["idle", "capacity", "when_full"], supervision::CONTEXT].concat();
+    let keys = supervision::with_keys_of_contexts(&["idle", "capacity", "when_full"]);
     each(settings, &keys, findings, |key, value, findings| match key {
         "idle" => result.idle = word(key, value, IDLE, findings),
         "capacity" => result.capacity = count(key, value, MAX_CAPACITY, findings),
@@ -46,7 +46,7 @@ pub(super) fn output(settings: &[(Name, Setting)], findings: &mut Findings) -> S
 /// Reads the settings of `config engine { .. }`.
 pub(super) fn engine(settings: &[(Name, Setting)], findings: &mut Findings) -> EngineSettings {
     let mut result = EngineSettings::default();
-    let keys = [
+    let keys = supervision::with_keys_of_contexts(&[
         "order",
         "idle",
         "capacity",
@@ -63,8 +63,7 @@ pub(super) fn engine(settings: &[(Name, Setting)], findings: &mut Findings) -> E
         "checkpoint_dir",
         "checkpoint_interval",
         "checkpoint_events",
-    ];
-    let keys = [&keys[..], supervision::CONTEXT].concat();
+    ]);
     each(settings, &keys, findings, |key, value, findings| match key {
         "order" => result.order = word(key, value, ORDER, findings),
         "idle" => result.idle = word(key, value, IDLE, findings),

@@ -7,27 +7,9 @@ use crate::vpl::syntax::{Literal, Name, Setting, SettingKind};
 use super::findings::Findings;
 use super::settings::{count, word};
 
-/// What can be set for a context, and under `engine` for all of them.
-pub(super) const CONTEXT: &[&str] = &[
-    "restart",
-    "max_restarts",
-    "restart_window",
-    "backoff_min",
-    "backoff_max",
-    "backoff_factor",
-    "jitter",
-    "max_attempts",
-    "breaker_failure_rate",
-    "breaker_window",
-    "breaker_min_calls",
-    "breaker_open_for",
-    "breaker_probes",
-    "breaker_slow_call",
-    "breaker_slow_rate",
-    "breaker_open",
-    "stall_after",
-    "on_stall",
-];
+/// What can be set for what has a thread, and not for the output.
+const RESTARTS: &[&str] = &["restart", "max_restarts", "restart_window"];
+const STALLS: &[&str] = &["stall_after", "on_stall"];
 
 /// What can be set for the output.
 pub(super) const OUTPUT: &[&str] = &[
@@ -56,6 +38,11 @@ const MAX_COUNT: i64 = 1_000_000;
 const MAX_TIME_NS: i64 = 30 * 24 * 3600 * 1_000_000_000;
 /// Shorter ones could not be told from a thread that merely had to wait for its CPU.
 const MIN_STALL_NS: i64 = 1_000_000;
+
+/// `keys`, and what can be set for a context, and under `engine` for all of them.
+pub(super) fn with_keys_of_contexts(keys: &[&'static str]) -> Vec<&'static str> {
+    [keys, RESTARTS, OUTPUT, STALLS].concat()
+}
 
 /// Takes the setting `key`, one of those above.
 pub(super) fn take(result: &mut SupervisionSettings, key: &str, value: &Setting, findings: &mut Findings) {
