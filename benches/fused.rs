@@ -1,10 +1,14 @@
 //! More contexts than CPUs: sixteen that feed each other in circles, each on a thread of its own, or on as many threads
 //! as there are CPUs, beside the same program on one thread. The ratios are printed at the end.
 
+#[path = "common/median.rs"]
+mod median;
+
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use median::median;
 use varpin::engine::{Engine, Program};
 
 const CONTEXTS: usize = 16;
@@ -75,10 +79,6 @@ fn ratios(_: &mut Criterion) {
     if std::env::args().any(|arg| arg == "--test") {
         return;
     }
-    let median = |mut values: Vec<f64>| {
-        values.sort_by(f64::total_cmp);
-        values[values.len() / 2]
-    };
     let time = |threads| run(threads, MANY).as_secs_f64() * 1e9 / MANY as f64;
     let rounds: Vec<[f64; 3]> =
         (0..7).map(|_| [Threads::One, Threads::Dedicated, Threads::Fused].map(time)).collect();

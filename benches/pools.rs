@@ -3,10 +3,14 @@
 //! `nothing`: a filter that passes one row in a thousand, in a context, without a pool and behind `.concurrent`. `heavy`: a function of about 2 us
 //! an event, by a thousand keys. The ratio to the stream without a pool, and of two workers to one, is printed at the end.
 
+#[path = "common/median.rs"]
+mod median;
+
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use median::median;
 use varpin::engine::{Engine, Program};
 
 const NOTHING: &str = "context c
@@ -65,10 +69,6 @@ fn ratios(_: &mut Criterion) {
     if std::env::args().any(|arg| arg == "--test") {
         return;
     }
-    let median = |mut values: Vec<f64>| {
-        values.sort_by(f64::total_cmp);
-        values[values.len() / 2]
-    };
     let each = |text: &str, events: u64| -> Vec<[f64; 3]> {
         let time = |pool: &str| run(text, pool, events).as_secs_f64() * 1e9 / events as f64;
         (0..7).map(|_| ["", ONE, TWO].map(time)).collect()

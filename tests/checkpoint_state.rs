@@ -5,6 +5,8 @@
 #![cfg(feature = "vpl")]
 #![allow(clippy::unwrap_used, reason = "a test that fails panics")]
 
+#[path = "common/cases.rs"]
+mod cases;
 #[allow(dead_code, reason = "not every test file needs all of it")]
 mod support;
 #[path = "common/watchdog.rs"]
@@ -12,11 +14,12 @@ mod watchdog;
 
 use std::path::Path;
 
+use cases::cases;
 use proptest::prelude::*;
-use support::Case;
+use support::{Case, known};
 use varpin::engine::{
-    BuildError, Builder, CheckpointNews, Checkpoints, Engine, EngineError, Event, EventError, Program,
-    RecoveryError, ResizeError,
+    BuildError, Builder, CheckpointNews, Checkpoints, Engine, EngineError, Event, Program, RecoveryError,
+    ResizeError,
 };
 use varpin::event::Value;
 use varpin::flow::MergeOrder;
@@ -164,23 +167,6 @@ fn disturbed(
     end(&mut engine, lines)
 }
 
-fn program(case: &Case, contexts: bool) -> Program {
-    let text = case.program(contexts);
-    Program::parse(&text).unwrap_or_else(|error| panic!("{text}\n{error:?}"))
-}
-
-fn events(case: &Case, engine: &Engine) -> Vec<Event> {
-    let known = |event: support::PlainEvent| {
-        let ty = engine.event_type(&event.name).ok()?;
-        let fields = event
-            .fields
-            .into_iter()
-            .filter(|(name, _)| !matches!(ty.field(name), Err(EventError::UnknownField { .. })));
-        Some(ty.event_with(event.time_ns, fields).expect("the values fit the declared types"))
-    };
-    case.events().into_iter().filter_map(known).collect()
-}
-
 #[derive(Clone, Copy, Debug)]
 enum How {
     Inline,
@@ -196,7 +182,7 @@ fn run(
     resize_every: usize,
 ) -> Outcome {
     let directory = tempfile::tempdir().unwrap();
-    let program = program(case, !matches!(how, How::Inline));
+    let program = case.loaded(!matches!(how, How::Inline));
     let builder = || {
         let builder =
             Engine::builder(&program).order(MergeOrder::Deterministic).capacity(capacity).batch_limit(7);
@@ -205,11 +191,7 @@ fn run(
             How::Stepped => builder.stepped(),
         }
     };
-    disturbed(&builder, &|engine| events(case, engine), interruptions, resize_every, directory.path())
-}
-
-fn cases(default: u32) -> u32 {
-    std::env::var("VARPIN_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(default)
+    disturbed(&builder, &|engine| case.typed_events(engine), interruptions, resize_every, directory.path())
 }
 
 fn config(default: u32) -> ProptestConfig {
@@ -301,10 +283,7 @@ fn plain_events(engine: &Engine, count: i64) -> Vec<Event> {
             ("v", Value::Int(v as i64)),
             ("w", Value::Float(v as f64 / 3.0)),
         ];
-        let known = fields
-            .into_iter()
-            .filter(|(name, _)| !matches!(ty.field(name), Err(EventError::UnknownField { .. })));
-        Some(ty.event_with((number - late) * 400_000_000, known).unwrap())
+        Some(ty.event_with((number - late) * 400_000_000, known(&ty, fields)).unwrap())
     };
     (0..count).filter_map(event).collect()
 }

@@ -3,12 +3,15 @@
 #![cfg(feature = "vpl")]
 #![allow(clippy::unwrap_used, missing_docs)] // a test that fails panics
 
+#[path = "common/cases.rs"]
+mod cases;
 #[path = "common/watchdog.rs"]
 mod watchdog;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use cases::cases;
 use proptest::prelude::*;
 use varpin::engine::{Engine, Program};
 use varpin::event::Value;
@@ -133,13 +136,12 @@ fn run(text: &str, order: MergeOrder, threads: Threads, capacity: usize, idle: I
     })
 }
 
-fn cases(default: u32) -> ProptestConfig {
-    let cases = std::env::var("VARPIN_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(default);
-    ProptestConfig { cases, max_shrink_iters: 200, ..ProptestConfig::default() }
+fn config(default: u32) -> ProptestConfig {
+    ProptestConfig { cases: cases(default), max_shrink_iters: 200, ..ProptestConfig::default() }
 }
 
 proptest! {
-    #![proptest_config(cases(48))]
+    #![proptest_config(config(48))]
 
     #[test]
     fn contexts_in_circles_end_with_the_results_of_one_thread(

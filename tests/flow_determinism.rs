@@ -1,17 +1,20 @@
 //! Threads must not change the answer: in deterministic order a graph gives what a plain loop over the same
 //! operators gives, whatever its shape, its rings' capacity, and however its stages take turns.
 
+#[path = "common/outputs.rs"]
+mod outputs;
 #[path = "common/watchdog.rs"]
 mod watchdog;
 
 use std::thread;
 use std::time::Duration;
 
+use outputs::all_of;
 use proptest::prelude::*;
 use varpin::cores::PinPolicy;
 use varpin::flow::{Flow, Graph, Input, MergeOrder, Operator, Out, Output};
 use varpin::idle::Idle;
-use varpin::ring::{PopError, PushError};
+use varpin::ring::PushError;
 use watchdog::watched;
 
 /// What a stage does; small, but with filters, multipliers, state, and something to say at the end.
@@ -302,14 +305,7 @@ fn on_threads(shape: &Shape, idle: Idle, fuse: bool) -> Vec<u64> {
             })
         })
         .collect();
-    let mut results = Vec::new();
-    loop {
-        match output.pop() {
-            Ok(item) => results.push(item),
-            Err(PopError::Empty) => thread::yield_now(),
-            Err(PopError::Closed) => break,
-        }
-    }
+    let results = all_of(&mut output);
     for feeder in feeders {
         feeder.join().expect("the feeder doesn't panic");
     }

@@ -1,5 +1,7 @@
 //! Pools of a graph: the same results as from a single stage, per key in order, however many workers there are.
 
+#[path = "common/outputs.rs"]
+mod outputs;
 #[path = "common/watchdog.rs"]
 mod watchdog;
 
@@ -9,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use outputs::all_of;
 use proptest::prelude::*;
 use varpin::cores::PinPolicy;
 use varpin::flow::{
@@ -180,14 +183,7 @@ fn on_threads(shape: &Shape, order: MergeOrder, workers: usize, idle: Idle) -> V
             })
         })
         .collect();
-    let mut results = Vec::new();
-    loop {
-        match output.pop() {
-            Ok(item) => results.push(item),
-            Err(PopError::Empty) => thread::yield_now(),
-            Err(PopError::Closed) => break,
-        }
-    }
+    let results = all_of(&mut output);
     for feeder in feeders {
         feeder.join().expect("the feeder doesn't panic");
     }
@@ -244,14 +240,7 @@ fn items_of_a_key_stay_in_order_in_every_order() {
                         input.push_at(n, n as i64).expect("nobody leaves before the end");
                     }
                 });
-                let mut results = Vec::new();
-                loop {
-                    match output.pop() {
-                        Ok(item) => results.push(item),
-                        Err(PopError::Empty) => thread::yield_now(),
-                        Err(PopError::Closed) => break,
-                    }
-                }
+                let results = all_of(&mut output);
                 feeder.join().expect("the feeder doesn't panic");
                 running.join(JOIN).expect("every stage was done");
                 results
@@ -453,14 +442,7 @@ fn workers_can_be_fused_and_a_pool_can_drop() {
             input.push(n).expect("nobody leaves before the end");
         }
         input.close();
-        let mut results = 0;
-        loop {
-            match output.pop() {
-                Ok(_) => results += 1,
-                Err(PopError::Empty) => thread::yield_now(),
-                Err(PopError::Closed) => break,
-            }
-        }
+        let results = all_of(&mut output).len() as u64;
         let report = running.join(JOIN).expect("every stage was done");
         assert_eq!(report.workers.len(), 1);
         assert_eq!(results + report.dropped_items(), 10_000);

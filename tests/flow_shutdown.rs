@@ -1,5 +1,7 @@
 //! A run always ends, and says how: after a panic, a stuck stage, an output that nobody polls or that is gone.
 
+#[path = "common/outputs.rs"]
+mod outputs;
 #[path = "common/watchdog.rs"]
 mod watchdog;
 
@@ -8,10 +10,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use outputs::all_of;
 use varpin::cores::PinPolicy;
 use varpin::flow::{Cycle, GRACE, Graph, Input, Leftovers, Out, Stage, StageEnd, Worker, start};
 use varpin::idle::Idle;
-use varpin::ring::{PopError, PushError, WriteError};
+use varpin::ring::{PushError, WriteError};
 use watchdog::watched;
 
 const JOIN: Duration = Duration::from_secs(30);
@@ -47,14 +50,7 @@ fn a_panicking_stage_ends_the_run_with_its_name() {
             let mut output = graph.output("results", &fragile);
             let running = graph.start().expect("the graph is sound");
             let feeder = thread::spawn(move || push_until_closed(&mut input));
-            let mut results = Vec::new();
-            loop {
-                match output.pop() {
-                    Ok(item) => results.push(item),
-                    Err(PopError::Empty) => thread::yield_now(),
-                    Err(PopError::Closed) => break,
-                }
-            }
+            let results = all_of(&mut output);
             let pushed = feeder.join().expect("the feeder doesn't panic");
             let error = running.join(JOIN).expect_err("a stage has failed");
             assert_eq!(error.failures.len(), 1);
@@ -163,14 +159,7 @@ fn one_closed_output_of_two_leaves_the_other_alone() {
         drop(gone);
         let running = graph.start().expect("the graph is sound");
         let feeder = thread::spawn(move || (0..1000).for_each(|n| input.push(n).expect("one is left")));
-        let mut results = Vec::new();
-        loop {
-            match stays.pop() {
-                Ok(item) => results.push(item),
-                Err(PopError::Empty) => thread::yield_now(),
-                Err(PopError::Closed) => break,
-            }
-        }
+        let results = all_of(&mut stays);
         feeder.join().expect("the feeder doesn't panic");
         let report = running.join(JOIN).expect("nothing failed");
         assert_eq!(results, (0..1000).collect::<Vec<_>>());
@@ -196,14 +185,7 @@ fn a_stopped_run_still_handles_what_had_entered() {
             (0..4).for_each(|n| input.push(n).expect("nobody has left"));
             input.flush().expect("nobody has left");
             running.stop();
-            let mut results = Vec::new();
-            loop {
-                match output.pop() {
-                    Ok(item) => results.push(item),
-                    Err(PopError::Empty) => thread::yield_now(),
-                    Err(PopError::Closed) => break,
-                }
-            }
+            let results = all_of(&mut output);
             assert_eq!(results, [0, 1, 2, 3]);
             let report = running.join(JOIN).expect("nothing failed");
             assert_eq!(report.undelivered, []);

@@ -2,6 +2,8 @@
 #![cfg(feature = "vpl")]
 #![allow(clippy::unwrap_used, missing_docs)] // a test that fails panics
 
+#[path = "common/cases.rs"]
+mod cases;
 #[allow(dead_code, reason = "not every test file needs all of it")]
 mod support;
 #[path = "common/watchdog.rs"]
@@ -9,12 +11,12 @@ mod watchdog;
 
 use std::time::Duration;
 
+use cases::cases;
 use proptest::prelude::*;
-use support::Case;
 use support::paths::{Promise, promises};
+use support::{Case, known};
 use varpin::clock::ManualClock;
-use varpin::engine::{Builder, Engine, Event, EventError, InputError, Program};
-use varpin::event::Value;
+use varpin::engine::{Builder, Engine, Event, InputError, Program};
 use varpin::flow::MergeOrder;
 use watchdog::watched;
 
@@ -290,8 +292,7 @@ fn run(case: &Case, moments: &[Moment], contexts: bool, options: impl FnOnce(Bui
             moved += live.engine.poll(|result| lines.push(result.to_json()));
         }
         let Ok(ty) = live.engine.event_type(&event.name) else { continue };
-        let known = |name: &str| !matches!(ty.field(name), Err(EventError::UnknownField { .. }));
-        let fields: Vec<(&str, Value)> = event.fields.into_iter().filter(|(name, _)| known(name)).collect();
+        let fields = known(&ty, event.fields);
         let time_ns = if moment.timed { event.time_ns } else { ty.event_now().time_ns() };
         let mut event = ty.event_with(time_ns, fields).unwrap();
         loop {
@@ -314,8 +315,7 @@ fn setups() -> impl Strategy<Value = (usize, usize)> {
 }
 
 fn config(default: u32) -> ProptestConfig {
-    let cases = std::env::var("VARPIN_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(default);
-    ProptestConfig { cases, max_shrink_iters: 20_000, ..ProptestConfig::default() }
+    ProptestConfig { cases: cases(default), max_shrink_iters: 20_000, ..ProptestConfig::default() }
 }
 
 proptest! {

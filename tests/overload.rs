@@ -1,18 +1,21 @@
 //! What happens when a ring is full is a policy: under each of them every item is taken, dropped and counted, or left and
 //! counted; and the newest survive where the oldest are to be dropped. (In contexts: tests/when_full.rs.)
 
+#[path = "common/outputs.rs"]
+mod outputs;
 #[path = "common/watchdog.rs"]
 mod watchdog;
 
 use std::thread;
 use std::time::Duration;
 
+use outputs::all_of;
 use proptest::prelude::*;
 use varpin::cores::PinPolicy;
 use varpin::flow::{
     Envelope, FanIn, Graph, GraphProblem, LaneOptions, Leftovers, MergeOrder, OutPort, StartError,
 };
-use varpin::ring::{self, PopError, PushError, WhenFull};
+use varpin::ring::{self, PushError, WhenFull};
 use watchdog::watched;
 
 const JOIN: Duration = Duration::from_secs(50);
@@ -316,14 +319,7 @@ fn a_stage_in_front_of_a_lossy_ring_is_never_held_up() {
                     input.push(n).expect("nobody leaves before the end");
                 }
                 input.close();
-                let mut shown = Vec::new();
-                loop {
-                    match output.pop() {
-                        Ok(n) => shown.push(n),
-                        Err(PopError::Empty) => thread::yield_now(),
-                        Err(PopError::Closed) => break,
-                    }
-                }
+                let shown = all_of(&mut output);
                 let report = running.join(JOIN).expect("every stage was done");
                 assert_eq!(shown.len() as u64 + report.dropped_items(), 60_000);
                 assert!(shown.is_sorted());

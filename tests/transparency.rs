@@ -5,6 +5,8 @@
 //! `VARPIN_CASES=20000 cargo test --release --test transparency` looks longer.
 #![cfg(feature = "vpl")]
 
+#[path = "common/cases.rs"]
+mod cases;
 #[allow(dead_code, reason = "not every test file needs all of it")]
 mod support;
 #[path = "common/watchdog.rs"]
@@ -12,11 +14,12 @@ mod watchdog;
 
 use std::time::Duration;
 
+use cases::cases;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 use support::Case;
 use support::paths::{Promise, promises};
-use varpin::engine::{Engine, Event, EventError, InputError, Program, ResizeError, Stats};
+use varpin::engine::{Engine, Event, InputError, Program, ResizeError, Stats};
 use varpin::event::{Row, Value};
 use varpin::flow::MergeOrder;
 use varpin::format::{EventSource, Format, InputTypes, SourceOptions};
@@ -103,6 +106,12 @@ impl Outcome {
         self
     }
 
+    /// The results of a stream.
+    fn of(&self, stream: &str) -> Vec<String> {
+        let head = format!("{{\"stream\":\"{stream}\",");
+        self.lines.iter().filter(|line| line.starts_with(&head)).cloned().collect()
+    }
+
     fn is_same_but_for_order(&self, other: &Self) -> bool {
         let sorted = |outcome: &Self| {
             let mut lines = outcome.lines.clone();
@@ -111,11 +120,6 @@ impl Outcome {
         };
         self.counts == other.counts && sorted(self) == sorted(other)
     }
-}
-
-fn program(case: &Case, contexts: bool) -> Program {
-    let text = case.program(contexts);
-    Program::parse(&text).unwrap_or_else(|error| panic!("{text}\n{error:?}"))
 }
 
 /// The outcome of a run that has ended.
@@ -131,7 +135,7 @@ fn outcome(stats: &Stats, lines: Vec<String>) -> Outcome {
 
 /// Without contexts, from text: the reader of event files fills the rows.
 fn inline(case: &Case) -> Outcome {
-    on_one_thread(&program(case, false), &case.event_lines()).but_keys_of_pools(case)
+    on_one_thread(&case.loaded(false), &case.event_lines()).but_keys_of_pools(case)
 }
 
 fn on_one_thread(program: &Program, events: &str) -> Outcome {
@@ -152,24 +156,8 @@ fn on_one_thread(program: &Program, events: &str) -> Outcome {
     outcome(stats, lines)
 }
 
-/// The events as an embedder makes them, with typed handles.
-fn events(case: &Case, engine: &Engine) -> Vec<Event> {
-    case.events()
-        .into_iter()
-        .filter_map(|event| {
-            // A type that nobody takes is refused here, where a file's reader passes it over.
-            let ty = engine.event_type(&event.name).ok()?;
-            let fields = event
-                .fields
-                .into_iter()
-                .filter(|(name, _)| !matches!(ty.field(name), Err(EventError::UnknownField { .. })));
-            Some(ty.event_with(event.time_ns, fields).expect("the values fit the declared types"))
-        })
-        .collect()
-}
-
 fn stepped(case: &Case, order: MergeOrder, setup: Setup) -> Outcome {
-    step(&program(case, true), order, setup, |engine| events(case, engine)).but_keys_of_pools(case)
+    step(&case.loaded(true), order, setup, |engine| case.typed_events(engine)).but_keys_of_pools(case)
 }
 
 fn step(
@@ -223,7 +211,7 @@ fn threaded(case: &Case, order: MergeOrder, setup: Setup) -> Outcome {
     let Setup { capacity, batch_limit, publish_every, idle, is_fused, .. } = setup;
     let case = case.clone();
     watched(move || {
-        let program = program(&case, true);
+        let program = case.loaded(true);
         let builder = Engine::builder(&program);
         let mut engine = if is_fused { builder.fused() } else { builder }
             .order(order)
@@ -234,7 +222,7 @@ fn threaded(case: &Case, order: MergeOrder, setup: Setup) -> Outcome {
             .build()
             .expect("the engine can be built");
         let mut lines = Vec::new();
-        for (number, event) in events(&case, &engine).into_iter().enumerate() {
+        for (number, event) in case.typed_events(&engine).into_iter().enumerate() {
             setup.resize(&mut engine, number);
             engine.feed(event, |result| lines.push(result.to_json())).expect("the engine takes events");
         }
@@ -245,7 +233,7 @@ fn threaded(case: &Case, order: MergeOrder, setup: Setup) -> Outcome {
 
 /// Whether `left` has the results that an order that does not wait promises, given those without contexts.
 fn keeps_its_promises(case: &Case, left: &Outcome, right: &Outcome) -> Result<(), TestCaseError> {
-    let program = program(case, true);
+    let program = case.loaded(true);
     let plan = program.plan();
     let spec = |rank: usize| {
         let number: usize = plan.streams[rank].name[1..].parse().expect("streams are called S0, S1, ..");
@@ -257,11 +245,7 @@ fn keeps_its_promises(case: &Case, left: &Outcome, right: &Outcome) -> Result<()
     // such row.
     let time_makes_no_difference = inline(&case.patient()).is_same_but_for_order(right);
     for (stream, promise) in plan.streams.iter().zip(promises) {
-        let results = |outcome: &Outcome| -> Vec<String> {
-            let head = format!("{{\"stream\":\"{}\",", stream.name);
-            outcome.lines.iter().filter(|line| line.starts_with(&head)).cloned().collect()
-        };
-        let (mut left, mut right) = (results(left), results(right));
+        let (mut left, mut right) = (left.of(&stream.name), right.of(&stream.name));
         match promise {
             Promise::Order { is_overtaken, .. } if time_makes_no_difference || !is_overtaken => {}
             Promise::Results if time_makes_no_difference => {
@@ -273,10 +257,6 @@ fn keeps_its_promises(case: &Case, left: &Outcome, right: &Outcome) -> Result<()
         prop_assert_eq!(left, right, "stream {}", stream.name);
     }
     Ok(())
-}
-
-fn cases(default: u32) -> u32 {
-    std::env::var("VARPIN_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(default)
 }
 
 fn config(default: u32) -> ProptestConfig {
@@ -431,12 +411,10 @@ stream Behind = All
     for order in MergeOrder::ALL {
         let [left, _] = both_ways(text, &events, order);
         let [_, right] = both_ways(&without, &events, order);
-        let behind = |outcome: &Outcome| -> Vec<String> {
-            outcome.lines.iter().filter(|line| line.contains("\"Behind\"")).cloned().collect()
-        };
-        assert_eq!(behind(&right).len(), 2);
-        assert!(!behind(&right).is_sorted(), "the order is not that of times");
-        assert_eq!(behind(&left), behind(&right), "{order}");
+        let (left, right) = (left.of("Behind"), right.of("Behind"));
+        assert_eq!(right.len(), 2);
+        assert!(!right.is_sorted(), "the order is not that of times");
+        assert_eq!(left, right, "{order}");
     }
 }
 
@@ -481,10 +459,7 @@ stream Both = merge(Near, Second)
 ";
     for order in [MergeOrder::Arrival, MergeOrder::Timestamp] {
         let [left, right] = both_ways(text, &[("A", 2, 10), ("A", 3, 20)], order);
-        let both = |outcome: &Outcome| -> Vec<String> {
-            outcome.lines.iter().filter(|line| line.contains("\"Both\"")).cloned().collect()
-        };
-        assert_eq!(both(&left), both(&right), "{order}");
+        assert_eq!(left.of("Both"), right.of("Both"), "{order}");
     }
 }
 
@@ -561,10 +536,7 @@ stream Sessions = merge(Window, Plain)
 ";
     for order in [MergeOrder::Arrival, MergeOrder::Timestamp] {
         let [left, right] = both_ways(text, &[("C", 2, 1), ("A", 3, 2), ("C", 4, 3), ("C", 9, 4)], order);
-        let sessions = |outcome: &Outcome| -> Vec<String> {
-            outcome.lines.iter().filter(|line| line.contains("Sessions")).cloned().collect()
-        };
-        assert_eq!(sessions(&left), sessions(&right), "{order}");
+        assert_eq!(left.of("Sessions"), right.of("Sessions"), "{order}");
     }
 }
 

@@ -1,6 +1,9 @@
 //! What the tests of input share: shapes, and rows as text.
 #![allow(clippy::unwrap_used, dead_code, missing_docs, unreachable_pub)] // a test that fails panics; not every test uses all
 
+#[path = "../common/drain.rs"]
+mod reading;
+
 use std::io::Read;
 
 use varpin::event::json::write_json;
@@ -60,18 +63,7 @@ pub fn print(row: &Row) -> String {
 
 /// Everything that a source gives: rows as text, and bad input.
 pub fn drain<R: Read>(source: &mut EventSource<R>) -> Vec<Result<String, BadInput>> {
-    let mut row = Row::new(0, 0, 0);
-    let mut seen = Vec::new();
-    let mut ended = false;
-    loop {
-        let outcome = if ended { source.finish(&mut row) } else { source.next(&mut row) };
-        match outcome {
-            Ok(Some(())) => seen.push(Ok(print(&row))),
-            Err(bad) => seen.push(Err(bad)),
-            Ok(None) if ended => return seen,
-            Ok(None) => ended = source.fill().unwrap() == 0,
-        }
-    }
+    reading::drain(source, print)
 }
 
 /// What `text` gives.

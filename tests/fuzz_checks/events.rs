@@ -126,18 +126,7 @@ impl<F: Fn(usize) -> usize> Read for Pieces<'_, F> {
 
 /// Everything that a source gives.
 fn drain<R: Read>(source: &mut EventSource<R>) -> Vec<Outcome> {
-    let mut row = Row::new(0, 0, 0);
-    let mut seen = Vec::new();
-    let mut ended = false;
-    loop {
-        let outcome = if ended { source.finish(&mut row) } else { source.next(&mut row) };
-        match outcome {
-            Ok(Some(())) => seen.push(Ok(print(&row))),
-            Err(bad) => seen.push(Err(bad)),
-            Ok(None) if ended => return seen,
-            Ok(None) => ended = source.fill().unwrap() == 0,
-        }
-    }
+    super::drain::drain(source, print)
 }
 
 /// A row as text: its type, its time, its values as JSON and `-` where there is none.

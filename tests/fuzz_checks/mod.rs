@@ -6,6 +6,8 @@
 #![allow(clippy::unwrap_used, dead_code, missing_docs, unreachable_pub)] // not every user of this module uses all of it
 
 pub mod chance;
+#[path = "../common/drain.rs"]
+mod drain;
 pub mod events;
 pub mod placed;
 pub mod programs;

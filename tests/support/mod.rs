@@ -9,6 +9,7 @@ pub(crate) mod paths;
 use std::fmt::{self, Write as _};
 
 use proptest::prelude::*;
+use varpin::engine::{Engine, Event, EventError, EventType, Program};
 use varpin::event::Value;
 
 /// Types of events: two are declared, two are not.
@@ -366,7 +367,7 @@ impl Case {
         if contexts {
             for stream in (0..self.streams.len()).filter(|&stream| self.streams[stream].pool.is_some()) {
                 pools.push(stream);
-                if varpin::engine::Program::parse(&self.program_with(true, &pools)).is_err() {
+                if Program::parse(&self.program_with(true, &pools)).is_err() {
                     pools.pop();
                 }
             }
@@ -551,6 +552,23 @@ impl Case {
         events.collect()
     }
 
+    /// The program, loaded.
+    pub(crate) fn loaded(&self, contexts: bool) -> Program {
+        let text = self.program(contexts);
+        Program::parse(&text).unwrap_or_else(|error| panic!("{text}\n{error:?}"))
+    }
+
+    /// The events as an embedder makes them, with typed handles.
+    pub(crate) fn typed_events(&self, engine: &Engine) -> Vec<Event> {
+        let typed = |event: PlainEvent| {
+            // A type that nobody takes is refused here, where a file's reader passes it over.
+            let ty = engine.event_type(&event.name).ok()?;
+            let fields = known(&ty, event.fields);
+            Some(ty.event_with(event.time_ns, fields).expect("the values fit the declared types"))
+        };
+        self.events().into_iter().filter_map(typed).collect()
+    }
+
     /// The events, as an `.evt` file.
     pub(crate) fn event_lines(&self) -> String {
         let mut text = String::new();
@@ -574,6 +592,15 @@ pub(crate) struct PlainEvent {
     pub(crate) name: String,
     pub(crate) time_ns: i64,
     pub(crate) fields: Vec<(&'static str, Value)>,
+}
+
+/// Those of `fields` that the type has.
+pub(crate) fn known<'a>(
+    ty: &EventType,
+    fields: impl IntoIterator<Item = (&'a str, Value)>,
+) -> Vec<(&'a str, Value)> {
+    let is_known = |name: &str| !matches!(ty.field(name), Err(EventError::UnknownField { .. }));
+    fields.into_iter().filter(|(name, _)| is_known(name)).collect()
 }
 
 impl StreamSpec {
@@ -613,7 +640,7 @@ fn can_process() -> bool {
     use std::sync::LazyLock;
     static CAN: LazyLock<bool> = LazyLock::new(|| {
         let text = format!("{PROCESS}stream S = A\n    .process(spread(k, v, w))\n");
-        varpin::engine::Program::parse(&text).is_ok()
+        Program::parse(&text).is_ok()
     });
     *CAN
 }
