@@ -13,8 +13,8 @@ use crate::vpl::plan::Plan;
 
 use super::checkpoints::InlineParts;
 use super::delivery::Delivery;
-use super::ends::{restore_sources, save_sources};
 use super::error::{BuildError, EngineError};
+use super::input::{restore_sources, save_sources};
 use super::metrics::{EndCounts, Registry};
 use super::record::Record;
 use super::recovery::{Recovery, Restored};

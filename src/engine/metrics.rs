@@ -20,8 +20,9 @@ use crate::sync::{Arc, AtomicU64, Mutex, MutexGuard, Ordering};
 use crate::vpl::plan::Plan;
 
 use super::builder::Builder;
-use super::ends::{InputWatch, OutputWatch};
 use super::inline::InlineLatency;
+use super::input::InputWatch;
+use super::output::OutputWatch;
 use super::sampling::StampClock;
 use super::stats::{StageStats, StreamCounts, by_stream};
 

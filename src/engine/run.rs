@@ -16,14 +16,15 @@ use super::build::{Assembly, Links};
 use super::builder::{Builder, Interrupt};
 use super::checkpoints::{Resumed, section_of};
 use super::elastic::{Elastic, NewWorker, Resizing};
-use super::ends::{Input, InputError, Output, Refused};
 use super::error::{EngineError, EventError, ResizeError};
 use super::event::{Event, EventType};
 use super::health::last_moment;
 use super::inline::Inline;
+use super::input::{Input, InputError, Refused};
 use super::letters::DeadLetters;
 use super::log::LogRing;
 use super::metrics::{Metrics, MetricsReader};
+use super::output::Output;
 use super::program::Program;
 use super::record::{JsonLines, Layouts, Record};
 use super::stats::{

@@ -2,8 +2,8 @@
 
 use crate::connect::{BadLine, UnwrittenRow};
 
-use super::super::ends::Refused;
 use super::super::error::EngineError;
+use super::super::input::Refused;
 use super::super::record::Record;
 use super::{DRAIN_LIMIT, Engine, Mode};
 
