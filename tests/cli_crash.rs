@@ -210,7 +210,9 @@ fn a_run_that_is_killed_at_any_moment_gives_what_an_undisturbed_one_gives() {
             // A little longer than a whole run takes, so that each moment of it is hit, the first and the last too.
             let after = Duration::from_nanos(random(took.as_nanos() as u64 * 5 / 4));
             let every = 50 + random(400) as usize;
-            let status = scene.disturbed(every, Some(after), &[]);
+            // Whether results wait for their checkpoint may be another thing each time.
+            let more: &[&str] = if random(2) == 0 { &["--commit-on-checkpoint"] } else { &[] };
+            let status = scene.disturbed(every, Some(after), more);
             resumed += usize::from(scene.log().contains("goes on from checkpoint"));
             if status.signal() == Some(9) {
                 killed += 1;
@@ -233,6 +235,41 @@ fn a_run_that_is_killed_at_any_moment_gives_what_an_undisturbed_one_gives() {
     assert!(crashes < 20 || resumed > 0, "no run ever went on from a checkpoint");
 }
 
+#[test]
+fn what_was_written_after_its_checkpoint_stays_in_any_order() {
+    // Under `arrival` a run that goes on makes another order of what it makes anew; what has been seen must not change.
+    let case = CASES.iter().find(|case| case.name == "contexts one behind the other").unwrap();
+    let scene = Scene::new(case, "arrival", 20_000);
+    let (whole, took) = scene.undisturbed();
+    let (mut seen_before, mut compared) = (Vec::new(), 0);
+    for attempt in 0..60 {
+        let status = scene.disturbed(100, Some(took * (2 + attempt % 7) / 20), &["--commit-on-checkpoint"]);
+        // It may have been killed before there was a file.
+        let seen = fs::read(scene.path("out.jsonl")).unwrap_or_default();
+        // At the end of the input the rest comes without a checkpoint.
+        let is_far_from_the_end = seen.len() < whole.len() * 7 / 10;
+        if status.signal() == Some(9) && is_far_from_the_end {
+            let both = seen.len().min(seen_before.len());
+            assert!(seen[..both] == seen_before[..both], "what was written has changed");
+            compared += usize::from(both > 0);
+            if seen.len() > seen_before.len() {
+                seen_before = seen;
+            }
+        } else {
+            fs::remove_dir_all(scene.path("kept")).unwrap();
+            seen_before.clear();
+        }
+        if compared == 5 {
+            break;
+        }
+    }
+    assert_eq!(compared, 5, "no two runs were killed at the right moments");
+    let status = scene.disturbed(500, None, &["--commit-on-checkpoint"]);
+    assert_eq!(status.code(), Some(0), "{}", scene.log());
+    assert!(fs::read(scene.path("out.jsonl")).unwrap().starts_with(&seen_before), "it changes at the end");
+    scene.check(&whole, case.name);
+}
+
 #[cfg(feature = "faults")]
 #[test]
 fn a_run_that_is_killed_at_any_step_of_writing_gives_what_an_undisturbed_one_gives() {
@@ -242,8 +279,9 @@ fn a_run_that_is_killed_at_any_step_of_writing_gives_what_an_undisturbed_one_giv
         for (number, step) in steps.iter().cycle().take(2 * steps.len()).enumerate() {
             // The first checkpoint of a run, then a later one.
             let nth = if number < steps.len() { 1 } else { 3 };
-            let status =
-                scene.disturbed(100, None, &["--checkpoint-kill", &format!("{}:{nth}", step.name())]);
+            let at = format!("{}:{nth}", step.name());
+            let more = ["--checkpoint-kill", &at, "--commit-on-checkpoint"];
+            let status = scene.disturbed(100, None, &more[..2 + number % 2]);
             if status.signal() != Some(9) {
                 // There were not so many left before the end.
                 assert_eq!(status.code(), Some(0), "{}: {}", case.name, scene.log());
@@ -266,12 +304,13 @@ fn ended() -> (Scene, PathBuf, Vec<u8>) {
     for _ in 0..50 {
         assert_eq!(scene.disturbed(150, None, &[]).code(), Some(0), "{}", scene.log());
         let files = fs::read_dir(&kept).unwrap().map(|entry| entry.unwrap().path());
-        if files.filter(|path| is_checkpoint(path)).count() >= 2 {
+        // The first is that in front of the first event.
+        if files.filter(|path| is_checkpoint(path)).count() >= 3 {
             return (scene, kept, whole);
         }
         fs::remove_dir_all(&kept).unwrap();
     }
-    panic!("no run leaves two checkpoints");
+    panic!("no run leaves three checkpoints");
 }
 
 fn is_checkpoint(path: &Path) -> bool {
@@ -379,6 +418,56 @@ fn standard_input_and_output_say_what_they_cannot_promise() {
     ran.says(0, &["at most once from the last checkpoint", "at least once"]);
     run(["run", &program, "--checkpoint-events", "5"], "")
         .says(2, &["--checkpoint-events needs --checkpoint-dir"]);
+}
+
+#[test]
+fn a_run_that_is_interrupted_goes_on_behind_the_last_event() {
+    for contexts in ["", "context work\n"] {
+        let files = command::Files::new();
+        let context = if contexts.is_empty() { "" } else { ".context(work)" };
+        let text = format!(
+            "{contexts}stream Each = A{context}.emit(n: n)\n\
+             stream Sums = A{context}.window(3).aggregate(s: sum(n))\n"
+        );
+        let program = files.write("p.vpl", &text);
+        let kept = files.path("kept").display().to_string();
+        let start = || {
+            let arguments = ["run", &program, "--checkpoint-dir", &kept, "--checkpoint-events", "1000000"];
+            command::Running::start(varpin(arguments.into_iter().chain(["--order", "deterministic"])))
+        };
+        let mut running = start();
+        for n in 1..=2 {
+            running.feed(&format!("A {{ n: {n} }}\n"));
+            assert!(running.line().contains(&format!("\"n\":{n}")));
+        }
+        running.signal("INT");
+        running.wait().says(130, &[]);
+        let mut running = start();
+        running.feed("A { n: 4 }\n");
+        running.stdin = None;
+        let ran = running.wait();
+        assert!(ran.stderr.contains("2 events"), "{}", ran.stderr);
+        assert!(ran.stdout.contains("\"s\":7"), "the window goes on: {}", ran.stdout);
+    }
+}
+
+#[test]
+fn results_that_wait_for_checkpoints_come_while_the_run_lives_and_after_an_interrupt() {
+    let files = command::Files::new();
+    let program = files.write(
+        "p.vpl",
+        "config engine { commit_on_checkpoint: true checkpoint_dir: \"kept\" checkpoint_interval: 20ms }\n\
+         stream Each = A.emit(n: n)\n",
+    );
+    let mut running = command::Running::start(varpin(["run", &program]));
+    for n in 1..=3 {
+        running.feed(&format!("A {{ n: {n} }}\n"));
+        assert!(running.line().contains(&format!("\"n\":{n}")));
+    }
+    running.signal("INT");
+    let ran = running.wait().says(130, &[]);
+    assert_eq!(ran.stdout, "", "each comes once");
+    assert_eq!(run(["run", &program], "").says(0, &["3 events, 3 results"]).stdout, "");
 }
 
 #[test]

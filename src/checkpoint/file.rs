@@ -20,7 +20,7 @@ use std::fmt;
 use std::io::{self, Write};
 
 /// The version of the format that is written. Others are refused.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 const MAGIC: &[u8; 8] = b"VARPINCP";
 /// Magic, version, length.

@@ -105,6 +105,7 @@ pub(super) fn asked(
         let in_vain = [
             ("--checkpoint-events", typed.checkpoint_events.is_some()),
             ("--checkpoint-interval", typed.checkpoint_interval.is_some()),
+            ("--commit-on-checkpoint", typed.commit_on_checkpoint),
             ("--allow-changed", typed.allow_changed),
             ("--checkpoint-kill", typed.checkpoint_kill.is_some()),
         ];
@@ -129,6 +130,9 @@ pub(super) fn asked(
     }
     if let Some(keep) = typed.checkpoint_keep {
         checkpoints = checkpoints.keep(keep.get());
+    }
+    if typed.commit_on_checkpoint {
+        checkpoints = checkpoints.commit_on_checkpoint();
     }
     if typed.allow_changed {
         checkpoints = checkpoints.allow_changed();
@@ -208,6 +212,12 @@ impl Kept {
         for change in &resumed.changed {
             messages::warning(format_args!(
                 "{change} since the checkpoint; what is not the same begins anew"
+            ));
+        }
+        if resumed.lost > 0 {
+            messages::warning(format_args!(
+                "{} results that waited for the checkpoint are of streams that have changed, and are lost",
+                resumed.lost
             ));
         }
         if input.events != events {

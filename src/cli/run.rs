@@ -57,6 +57,8 @@ const SOURCE_EVENTS: usize = 256;
 const LISTENING_SAMPLE: u32 = 256;
 /// How long the first checkpoint may take before events are fed all the same.
 const FIRST_CHECKPOINT_WITHIN: Duration = Duration::from_secs(10);
+/// How long a run that was told to stop may take for a last checkpoint.
+const LAST_CHECKPOINT_WITHIN: Duration = Duration::from_secs(5);
 /// How long a run that was told to stop may take for what it has been fed.
 const DRAIN_WITHIN: Duration = Duration::from_secs(10);
 
@@ -311,6 +313,15 @@ impl<'a> Run<'a> {
             End::Signal(_) => DRAIN_WITHIN,
             _ => Duration::MAX,
         };
+        match end {
+            End::Input => {}
+            // What was read is not read again: it is kept, if it can be.
+            End::Signal(_) => {
+                self.last_checkpoint();
+                self.engine.withhold_uncommitted();
+            }
+            _ => self.engine.withhold_uncommitted(),
+        }
         let output = &mut self.output;
         let finished = self.engine.finish_within(deadline, |result| output.take(&result)).map(drop);
         self.fetch_letters();
@@ -617,6 +628,33 @@ impl<'a> Run<'a> {
             let news = self.engine.take_checkpoint_news();
             if !news.is_empty() {
                 return self.kept.tell(news);
+            }
+            varpin::sync::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// A run that was asked to stop is gone on with behind the last event that it has read.
+    fn last_checkpoint(&mut self) {
+        if !self.kept.any {
+            return;
+        }
+        let place = InputPlace::of(&self.source_name, self.kept.position, self.kept.can_seek);
+        let started = Instant::now();
+        let mut has_begun = false;
+        while started.elapsed() < LAST_CHECKPOINT_WITHIN && !self.output.has_failed() {
+            // One that is under way has to be over first.
+            if !has_begun && !self.kept.is_awaited && self.engine.checkpoint(&place.bytes()) {
+                (has_begun, self.kept.is_awaited) = (true, true);
+                self.kept.tell(self.engine.take_checkpoint_news());
+            }
+            self.poll();
+            if has_begun && !self.kept.is_awaited {
+                let news = self.engine.take_checkpoint_news();
+                if !news.is_empty() {
+                    self.kept.tell(news);
+                    self.poll();
+                    return;
+                }
             }
             varpin::sync::sleep(Duration::from_millis(1));
         }

@@ -67,6 +67,12 @@ impl Summary {
             });
             messages::warning(format_args!("{failed} events failed{first} (--dead-letters FILE keeps them)"));
         }
+        if self.stats.uncommitted > 0 {
+            messages::warning(format_args!(
+                "{} results behind the last checkpoint were not written: they come when the run is gone on with",
+                self.stats.uncommitted
+            ));
+        }
         let of_sinks: u64 = self.stats.sinks.iter().map(|sink| sink.dead_letters).sum();
         let unwritten = self.rejected.dead_letters + of_sinks;
         if unwritten > 0 && !letters.are_kept() {

@@ -41,6 +41,14 @@ pub enum ConnectError {
     /// A line of a source is no event.
     #[error("{}: {}", .0.place, .0.line)]
     BadLine(BadLine),
+    /// Results are not handed over before their checkpoint is complete, and too many wait for one.
+    #[error(
+        "{most} results wait for their checkpoint: none could be written meanwhile, and no more are kept"
+    )]
+    Uncommitted {
+        /// How many may wait.
+        most: usize,
+    },
     /// The program was read from a text, so nobody knows where its files are.
     #[error("the program has no directory to look for {0} in: name one with Builder::directory")]
     NoDirectory(String),

@@ -51,6 +51,9 @@ pub trait SnapshotSink: Send {
 
     /// Takes the stage's share: its state, and what it holds of each stream. Waits for nobody.
     fn hand_over(&mut self, checkpoint: u64, state: Vec<u8>, holds: Vec<(String, StreamStats)>);
+
+    /// The stage has come to its end as it should: all that will ever come of its input has been sent.
+    fn ended(&mut self);
 }
 
 /// What a context's stage is made of.
@@ -564,6 +567,9 @@ impl Stage for ContextStage {
             return Cycle::Done;
         }
         if self.flushed && !self.rings.ports.are_blocked() && !self.rings.waits {
+            if let Some(snapshots) = &mut self.snapshots {
+                snapshots.ended();
+            }
             return Cycle::Done;
         }
         let work = drained.taken + drained.signals + published;

@@ -59,6 +59,8 @@ pub struct Checkpoints {
     pub(super) kept: usize,
     pub(super) allows_changed: bool,
     by_hand: bool,
+    /// Results are handed over when their checkpoint is complete.
+    pub(super) commits: bool,
     pub(super) kill_at: Option<KillAt>,
 }
 
@@ -72,6 +74,7 @@ impl Checkpoints {
             kept: KEPT,
             allows_changed: false,
             by_hand: false,
+            commits: false,
             kill_at: None,
         }
     }
@@ -114,8 +117,41 @@ impl Checkpoints {
         self
     }
 
+    /// A result is handed over when the checkpoint behind it is complete, and not before: so nobody is ever given one
+    /// that a restart would make anew. Those in front of the checkpoint are part of it; a run that goes on from it
+    /// begins with handing them over, so a sink may get them twice, and always as the same ([`Record::seq`]). At the end
+    /// of a run that has ended well the rest is handed over.
+    ///
+    /// With many results waiting a checkpoint is made before it is due. If none can be written, and a million wait, the
+    /// run fails.
+    ///
+    /// [`Record::seq`]: super::Record::seq
+    ///
+    /// ```
+    /// use varpin::engine::{Checkpoints, Engine, Program};
+    /// let directory = std::env::temp_dir().join(format!("varpin-commits-{}", std::process::id()));
+    /// let program = Program::parse("stream All = A.emit(v: v)")?;
+    /// let checkpoints = Checkpoints::in_directory(&directory).every_events(100).commit_on_checkpoint();
+    ///
+    /// let mut engine = Engine::builder(&program).checkpoints(checkpoints).build()?;
+    /// let a = engine.event_type("A")?;
+    /// engine.feed(a.event(0), |_| unreachable!("no checkpoint has it"))?;
+    /// let mut results = 0;
+    /// engine.finish(|_| results += 1)?;
+    /// assert_eq!(results, 1);
+    /// # drop(engine);
+    /// # std::fs::remove_dir_all(directory)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn commit_on_checkpoint(mut self) -> Self {
+        self.commits = true;
+        self
+    }
+
     /// How often the program says, where the caller says nothing.
     pub(super) fn declared(&mut self, settings: &EngineSettings) {
+        self.commits |= settings.commits_on_checkpoint;
         if self.every_events.is_none() && self.interval.is_none() {
             self.every_events = settings.checkpoint_events.map(|events| events as u64);
             let interval = settings.checkpoint_interval_ns;
@@ -154,6 +190,9 @@ pub struct Resumed {
     pub passed_over: Vec<String>,
     /// What of the program has changed since, where that is allowed: its streams begin anew.
     pub changed: Vec<String>,
+    /// Results of streams that have changed since, which had waited for this checkpoint
+    /// ([`Checkpoints::commit_on_checkpoint`]) and cannot be handed over any more.
+    pub lost: usize,
 }
 
 /// What became of a checkpoint.
@@ -204,14 +243,15 @@ impl Line {
 
 /// The part of a stage.
 pub(super) struct StagePart {
+    hub: Arc<Hub>,
     line: Line,
     name: String,
 }
 
 impl StagePart {
-    pub(super) fn new(hub: &Hub, stage: &str) -> Self {
+    pub(super) fn new(hub: &Arc<Hub>, stage: &str) -> Self {
         let name = section_of(stage);
-        Self { line: hub.line(Some(name.clone())), name }
+        Self { hub: Arc::clone(hub), line: hub.line(Some(name.clone())), name }
     }
 }
 
@@ -229,6 +269,10 @@ impl SnapshotSink for StagePart {
         let holdings = holds.into_iter().map(holding).collect();
         let section = Section { name: self.name.clone(), holdings, bytes: state };
         self.line.send(Share { checkpoint, section, ..Share::default() });
+    }
+
+    fn ended(&mut self) {
+        self.hub.ended(&self.name);
     }
 }
 
@@ -282,7 +326,8 @@ impl InputPart {
     fn look(&mut self, by_events: bool, events: u64) -> bool {
         self.countdown = LOOK_EVERY;
         let by_time = || self.interval.is_some_and(|interval| self.since.elapsed() >= interval);
-        events > self.events_then && (by_events || by_time()) && self.hub.can_begin()
+        let is_due = by_events || self.hub.is_asked() || by_time();
+        events > self.events_then && is_due && self.hub.can_begin()
     }
 
     /// The same, for one who does not count events himself and is asked for nothing by hand.

@@ -48,7 +48,7 @@ impl Connectors {
             &mut |place| guard(builder, place, &mut members),
         )?;
         Ok(Self {
-            delivery: Delivery::new(Arc::clone(layouts), sinks),
+            delivery: Delivery::new(Arc::clone(layouts), sinks, outcome.clone()),
             sources: sources.map(|sources| sources.first(live)),
             outcome,
             members,

@@ -289,8 +289,9 @@ impl Inline {
 
     /// Takes part in checkpoints from now on, and goes on from the one that there is.
     pub(super) fn keep_checkpoints(&mut self, recovery: &Recovery) -> Result<(), BuildError> {
+        let kept = self.delivery.keep_checkpoints(recovery);
         if let Some(found) = &recovery.found {
-            self.go_on(found).map_err(|error| found.nonsense(error))?;
+            kept.and_then(|()| self.go_on(found)).map_err(|error| found.nonsense(error))?;
         }
         let parts = InlineParts::new(&recovery.settings, &recovery.writer.hub, self.events);
         self.checkpoints = Some(Box::new(parts));
@@ -302,20 +303,21 @@ impl Inline {
         restore_sources(self.sources.as_mut(), &mut reader)?;
         entry(&mut self.front, &mut self.events).restore(&mut reader, found.keeps_timers)?;
         self.queue.results = found.resumed.results;
-        self.delivery.restore(&mut SnapshotReader::new(&found.output))
+        Ok(())
     }
 
     /// Whether a checkpoint is due and can begin: all results have been handed over.
     #[inline]
     pub(super) fn checkpoint_due(&mut self) -> bool {
         let Some(parts) = &mut self.checkpoints else { return false };
-        self.queue.rows.is_empty() && parts.input.is_due(self.events)
+        self.queue.rows.is_empty() && !self.delivery.has_committed() && parts.input.is_due(self.events)
     }
 
     #[inline]
     fn checkpoint_if_due(&mut self) {
         if let Some(parts) = &mut self.checkpoints
             && self.queue.rows.is_empty()
+            && !self.delivery.has_committed()
             && parts.input.is_due_by_itself(self.events)
         {
             self.checkpoint(&[]);
@@ -325,8 +327,9 @@ impl Inline {
 
     /// Writes everything down, if nothing waits to be handed over.
     pub(super) fn checkpoint(&mut self, position: &[u8]) -> bool {
-        let Self { front, sources, events, checkpoints, queue, .. } = self;
-        let Some(parts) = checkpoints.as_mut().filter(|_| queue.rows.is_empty()) else { return false };
+        let Self { front, sources, events, checkpoints, queue, delivery, .. } = self;
+        let is_clear = queue.rows.is_empty() && !delivery.has_committed();
+        let Some(parts) = checkpoints.as_mut().filter(|_| is_clear) else { return false };
         let (count, seq) = (*events, front.last_seq);
         parts.under_way = parts.input.begin(count, seq, position, |out| {
             save_sources(sources.as_ref(), out);
@@ -356,7 +359,7 @@ impl Inline {
         if let Some(parts) = checkpoints
             && let Some(checkpoint) = parts.under_way.take()
         {
-            let save = |out: &mut Vec<u8>, before: &mut Vec<Before>| delivery.save(out, before);
+            let save = |out: &mut Vec<u8>, before: &mut Vec<Before>| delivery.save(checkpoint, out, before);
             parts.output.complete(checkpoint, queue.results, position, before, save);
         }
     }
@@ -486,7 +489,7 @@ impl Inline {
         row: &mut Row,
         mut sink: impl FnMut(Record<'_>),
     ) -> Result<(), EngineError> {
-        if !self.queue.rows.is_empty() {
+        if !self.queue.rows.is_empty() || self.checkpoints.is_some() {
             self.hand_over(&mut sink);
         }
         if self.sources.is_some() {
@@ -508,6 +511,9 @@ impl Inline {
         before_ns: Option<i64>,
         mut sink: impl FnMut(Record<'_>),
     ) -> Result<usize, EngineError> {
+        if self.checkpoints.is_some() {
+            self.hand_over(&mut sink);
+        }
         let mut count = 0;
         while count < limit
             && let Some(row) = next(&mut self.sources, before_ns, &self.connectors)?
@@ -540,10 +546,42 @@ impl Inline {
     /// Hands over what is queued; returns how many results that were.
     fn hand_over(&mut self, mut sink: impl FnMut(Record<'_>)) -> usize {
         let before = self.queue.results;
+        // What was made before the last checkpoint was made before what is queued.
+        self.hand_over_committed(&mut sink);
         for row in self.queue.rows.drain(..) {
             self.queue.results += u64::from(self.delivery.deliver(&row, &mut sink));
         }
         (self.queue.results - before) as usize
+    }
+
+    /// Hands over the rows whose checkpoint is complete by now.
+    fn hand_over_committed(&mut self, mut sink: impl FnMut(Record<'_>)) {
+        if self.delivery.has_committed() {
+            while let Some(row) = self.delivery.next_committed() {
+                self.queue.results += u64::from(self.delivery.hand_over(&row, &mut sink));
+            }
+        }
+    }
+
+    /// Nothing more is made: hands over what waits for a checkpoint that will not come, if all went well.
+    fn end(&mut self, sink: impl FnMut(Record<'_>)) {
+        if self.finished && self.queue.fatal.is_none() {
+            if let Some(parts) = &mut self.checkpoints {
+                parts.stage.ended();
+            }
+            self.delivery.end();
+            self.hand_over_committed(sink);
+        }
+    }
+
+    /// What waits for a checkpoint is not handed over at the end.
+    pub(super) fn withhold(&mut self) {
+        self.delivery.withhold();
+    }
+
+    /// Rows that wait for a checkpoint.
+    pub(super) fn uncommitted(&self) -> u64 {
+        self.delivery.uncommitted()
     }
 
     /// Hands over what is queued, and live what comes of telling the time; returns how many results that were.
@@ -553,14 +591,15 @@ impl Inline {
         if !self.is_finished() {
             let Self { front, delivery, queue, .. } = self;
             queue.no_event();
-            front.tick(&mut Through { delivery, sink, queue });
+            front.tick(&mut Through { delivery, sink: &mut sink, queue });
         } else if self.closing && !self.finished && self.queue.fatal.is_none() {
             // An error is told by `finish`.
             if self.feed_sources(SOURCE_EVENTS, None, &mut sink).is_ok_and(|fed| fed == SOURCE_EVENTS) {
                 return (self.queue.results - before) as usize;
             }
-            self.flush(sink);
+            self.flush(&mut sink);
         }
+        self.end(&mut sink);
         self.delivery.settle(true);
         self.rest();
         if !self.is_finished() {
@@ -575,8 +614,9 @@ impl Inline {
         let mut fed = Ok(0);
         if !self.finished && self.queue.fatal.is_none() {
             fed = self.feed_sources(usize::MAX, None, &mut sink);
-            self.flush(sink);
+            self.flush(&mut sink);
         }
+        self.end(&mut sink);
         self.delivery.finish();
         self.report();
         fed.map(drop).and_then(|()| self.check())

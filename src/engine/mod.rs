@@ -54,6 +54,7 @@ mod sampling;
 mod stats;
 mod supervision;
 mod tuning;
+mod uncommitted;
 mod writer;
 
 pub use crate::connect::{BadLine, ConnectError, SinkCounts, UnwrittenRow};

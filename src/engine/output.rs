@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::connect::SinkCounts;
 use crate::context::StageCommand;
-use crate::event::{Row, SnapshotReader};
+use crate::event::Row;
 use crate::flow::{Drained, FanIn, MergeOrder};
 use crate::ring::Receiver;
 use crate::supervise::{Called, SinkGuard, WhileOpen};
@@ -114,10 +114,10 @@ impl Output {
 
     /// Takes part in checkpoints from now on, and goes on from the one that there is.
     pub(super) fn keep_checkpoints(&mut self, recovery: &Recovery) -> Result<(), BuildError> {
+        let kept = self.delivery.keep_checkpoints(recovery);
         if let Some(found) = &recovery.found {
             self.results = found.resumed.results;
-            let restored = self.delivery.restore(&mut SnapshotReader::new(&found.output));
-            restored.map_err(|error| found.nonsense(error))?;
+            kept.map_err(|error| found.nonsense(error))?;
         }
         self.checkpoints = Some(Box::new(OutputPart::new(&recovery.settings, &recovery.writer.hub)));
         Ok(())
@@ -130,7 +130,7 @@ impl Output {
             regroup.advance(self.rings.frontier());
         }
         let is_empty = self.offered.is_none() && self.regroup.as_ref().is_none_or(Regroup::is_empty);
-        is_empty.then_some(checkpoint)
+        (is_empty && !self.delivery.has_committed()).then_some(checkpoint)
     }
 
     /// Whether all results in front of a checkpoint's barrier have been handed over, and those behind it wait for
@@ -163,7 +163,7 @@ impl Output {
         if let Some(part) = self.checkpoints.as_mut().filter(|part| !part.is_closed) {
             let delivery = &mut self.delivery;
             part.complete(checkpoint, self.results, position, before, |out, before| {
-                delivery.save(out, before);
+                delivery.save(checkpoint, out, before);
             });
         }
         self.rings.pass_checkpoint();
@@ -219,13 +219,21 @@ impl Output {
     fn next_result(&mut self) -> Option<Row> {
         self.obey();
         loop {
-            let Some(row) = self.next() else {
+            let mut is_given = false;
+            let (row, is_result) = if self.delivery.has_committed()
+                && let Some(row) = self.delivery.next_committed()
+            {
+                let is_result = self.delivery.hand_over(&row, |_| is_given = true);
+                (row, is_result)
+            } else if let Some(row) = self.next() {
+                self.watch.row(&row);
+                let is_result = self.delivery.deliver(&row, |_| is_given = true);
+                (row, is_result)
+            } else {
                 self.delivery.settle(true);
                 return None;
             };
-            self.watch.row(&row);
-            let mut is_given = false;
-            if self.delivery.deliver(&row, |_| is_given = true) {
+            if is_result {
                 self.results += 1;
                 self.watch.counts.set_results(self.results);
                 if is_given {
@@ -233,6 +241,19 @@ impl Output {
                 }
             }
         }
+    }
+
+    /// Hands over up to `limit` rows whose checkpoint is complete; returns how many.
+    fn drain_committed(&mut self, limit: usize, mut sink: impl FnMut(Record<'_>)) -> usize {
+        let mut handed = 0;
+        while handed < limit
+            && let Some(row) = self.delivery.next_committed()
+        {
+            self.results += u64::from(self.delivery.hand_over(&row, &mut sink));
+            handed += 1;
+        }
+        self.watch.counts.set_results(self.results);
+        handed
     }
 
     /// Offers the next result to `sink`, through a breaker ([`Engine::sink_guard`](super::Engine::sink_guard)). One
@@ -280,6 +301,9 @@ impl Output {
         if let Some(row) = self.offered.take() {
             sink(self.delivery.record(&row));
         }
+        if self.delivery.has_committed() {
+            return offered + self.drain_committed(limit, sink);
+        }
         let (delivery, results, watch) = (&mut self.delivery, &mut self.results, &mut self.watch);
         if let Some(regroup) = &mut self.regroup {
             let drained = pull(&mut self.rings, regroup, limit);
@@ -310,9 +334,23 @@ impl Output {
 
     /// Whether every result has been taken and none will come.
     pub fn has_ended(&mut self) -> bool {
-        self.offered.is_none()
+        let nothing_comes = self.offered.is_none()
             && self.rings.has_ended()
-            && self.regroup.as_ref().is_none_or(Regroup::is_empty)
+            && self.regroup.as_ref().is_none_or(Regroup::is_empty);
+        if nothing_comes {
+            self.delivery.end();
+        }
+        nothing_comes && !self.delivery.has_committed()
+    }
+
+    /// What waits for a checkpoint is not handed over at the end.
+    pub(super) fn withhold(&mut self) {
+        self.delivery.withhold();
+    }
+
+    /// Rows that wait for a checkpoint ([`Checkpoints::commit_on_checkpoint`](super::Checkpoints::commit_on_checkpoint)).
+    pub fn uncommitted(&self) -> u64 {
+        self.delivery.uncommitted()
     }
 
     /// Whether a file cannot be written; [`Engine::join`](super::Engine::join) says which, and why.

@@ -36,6 +36,17 @@ impl Layouts {
         self.results[usize::from(row.rank()) - 1]
     }
 
+    /// Whether a row that was read somewhere has a layout.
+    pub(super) fn know(&self, row: &Row) -> bool {
+        let stream = usize::from(row.rank()).checked_sub(1).and_then(|at| self.streams.get(at));
+        stream.is_some_and(|lanes| usize::from(row.lane()) < lanes.len())
+    }
+
+    /// The stream that made a row.
+    pub(super) fn stream_of(&self, row: &Row) -> &str {
+        &self.streams[usize::from(row.rank()) - 1][usize::from(row.lane())].stream
+    }
+
     pub(super) fn record<'a>(&'a self, row: &'a Row) -> Record<'a> {
         Record { row, layouts: self }
     }

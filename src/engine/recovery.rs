@@ -13,6 +13,7 @@ use super::builder::Builder;
 use super::checkpoints::{Checkpoints, INPUT, OUTPUT, Resumed};
 use super::error::{BuildError, RecoveryError};
 use super::supervision::Supervision;
+use super::uncommitted::Waiting;
 use super::writer::Writer;
 
 /// What of a program is not of one stream.
@@ -33,8 +34,10 @@ pub(super) struct Restored {
     pub(super) saved: Saved,
     /// What the input wrote down, behind its position.
     pub(super) input: Vec<u8>,
-    /// What the output wrote down, behind its position and its count.
+    /// What the output wrote down, behind its position, its count and what waited.
     pub(super) output: Vec<u8>,
+    /// Rows that waited for this checkpoint.
+    pub(super) waiting: Waiting,
     pub(super) resumed: Resumed,
     /// The timers are those that they were.
     pub(super) keeps_timers: bool,
@@ -141,6 +144,8 @@ fn restored(found: Found, prints: &[Fingerprint], allows_changed: bool) -> Resul
     let mut output = SnapshotReader::new(bytes(OUTPUT));
     let sink: Vec<u8> = Snapshot::read(&mut output).map_err(nonsense)?;
     let results = Snapshot::read(&mut output).map_err(nonsense)?;
+    let waiting =
+        Waiting::read(&mut output, |stream| declared && is_same(&part_of(stream))).map_err(nonsense)?;
     let Checkpoint { id, created_ns, events, seq, .. } = checkpoint;
     let resumed = Resumed {
         checkpoint: id,
@@ -155,9 +160,11 @@ fn restored(found: Found, prints: &[Fingerprint], allows_changed: bool) -> Resul
             .map(|(path, damage)| format!("{}: {damage}", path.display()))
             .collect(),
         changed,
+        lost: waiting.lost,
     };
     Ok(Restored {
         saved,
+        waiting,
         input: input.rest().to_vec(),
         output: output.rest().to_vec(),
         resumed,

@@ -720,6 +720,7 @@ impl Engine {
         let deadline = last_moment(give_up, &self.board).map_or(deadline, left);
         let Threaded { running, mut output, stats, events, mut results, .. } = *threads;
         results += output.as_mut().map_or(0, |output| output.results());
+        let uncommitted = output.as_ref().map_or(0, Output::uncommitted);
         if let Some(output) = &mut output {
             output.finish();
         }
@@ -730,7 +731,8 @@ impl Engine {
             Ok(report) => report,
             Err(error) => &error.report,
         };
-        let mut counted = Stats { events, results, warnings: self.warnings.clone(), ..Stats::default() };
+        let mut counted =
+            Stats { events, results, uncommitted, warnings: self.warnings.clone(), ..Stats::default() };
         counted.undelivered = report.undelivered.iter().map(|ring| (ring.ring.clone(), ring.items)).collect();
         counted.dropped = report.dropped.iter().map(|ring| (ring.ring.clone(), ring.items)).collect();
         counted.low_jitter = self.low_jitter.clone();
@@ -824,6 +826,7 @@ impl Engine {
                 stats.dead_letters = queue.failed;
                 stats.dead_letters_dropped = queue.dead_dropped;
                 stats.sinks = inline.sink_counts();
+                stats.uncommitted = inline.uncommitted();
                 let counts = inline.stats();
                 stats.streams = counts
                     .iter()
@@ -835,6 +838,7 @@ impl Engine {
                 stats.events = threads.events + threads.inputs.iter().map(Input::events).sum::<u64>();
                 stats.results = threads.results + threads.output.as_ref().map_or(0, Output::results);
                 stats.sinks = threads.output.as_ref().map_or_else(Vec::new, Output::sink_counts);
+                stats.uncommitted = threads.output.as_ref().map_or(0, Output::uncommitted);
                 stats.dropped = dropped(&threads.drops);
                 self.count_stages(&threads.stats, &mut stats);
             }
@@ -842,6 +846,7 @@ impl Engine {
                 stats.events = stepper.input.as_ref().map_or(stepper.events, Input::events);
                 stats.results = stepper.output.results();
                 stats.sinks = stepper.output.sink_counts();
+                stats.uncommitted = stepper.output.uncommitted();
                 stats.dropped = dropped(&stepper.drops);
                 self.count_stages(&stepper.stats, &mut stats);
             }

@@ -41,6 +41,9 @@ pub struct Stats {
     pub sinks: Vec<SinkCounts>,
     /// Rows left on rings, by ring; empty after a run that ended as it should.
     pub undelivered: Vec<(String, u64)>,
+    /// Rows that waited for a checkpoint when the run failed or was stopped
+    /// ([`Checkpoints::commit_on_checkpoint`](super::Checkpoints::commit_on_checkpoint)): they were not handed over.
+    pub uncommitted: u64,
     /// Rows dropped by the policy of a full ring (`when_full`), by ring. Of every event that entered a ring it
     /// holds: it was taken, or it was dropped, or it is undelivered.
     pub dropped: Vec<(String, u64)>,

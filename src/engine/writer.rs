@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crate::checkpoint::{Checkpoint, Fingerprint, Section, Store, StoreError};
 use crate::idle::{Parker, Waker};
 use crate::ring::{self, Receiver, Sender};
-use crate::sync::{Arc, AtomicBool, JoinHandle, Mutex, MutexGuard, Ordering, spawn_named};
+use crate::sync::{Arc, AtomicBool, AtomicU64, JoinHandle, Mutex, MutexGuard, Ordering, spawn_named};
 
 use super::checkpoints::{CheckpointNews, INPUT, Line, OUTPUT};
 use super::elastic::Resizing;
@@ -38,6 +38,17 @@ pub(super) struct Share {
 /// Something that may take its time, so it is left to the writer's thread.
 pub(super) type Before = Box<dyn FnOnce() -> std::io::Result<()> + Send>;
 
+/// What has become of a checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It is not complete.
+    UnderWay,
+    /// It is on disk.
+    Written,
+    /// It will never be.
+    Failed,
+}
+
 /// The writer's end of a line.
 struct Back {
     shares: Receiver<Share>,
@@ -47,6 +58,11 @@ struct Back {
 /// What those who take part and the writer have in common.
 pub(super) struct Hub {
     state: Mutex<State>,
+    /// The last checkpoint that is not under way any more, and the last that was written.
+    over: AtomicU64,
+    written: AtomicU64,
+    /// Somebody asks for a checkpoint before one is due.
+    is_asked: AtomicBool,
     /// The writer is to end when it has nothing more to write.
     stops: AtomicBool,
     waker: Waker,
@@ -64,6 +80,8 @@ struct State {
     joining: Vec<Back>,
     /// The sections that a checkpoint has to have beside those of the input and the output.
     stages: Vec<String>,
+    /// Those of them that have come to their end as they should.
+    ended: Vec<String>,
     resizes: Vec<Resizing>,
     news: Vec<CheckpointNews>,
 }
@@ -110,7 +128,58 @@ impl Hub {
         }
         state.is_under_way = true;
         state.begun += 1;
+        // Relaxed: nothing is read behind it; a question that is seen late leads to one more checkpoint.
+        self.is_asked.store(false, Ordering::Relaxed);
         Some(state.begun)
+    }
+
+    /// Asks for a checkpoint before one is due.
+    pub(super) fn ask(&self) {
+        // Relaxed: as in `begin`.
+        self.is_asked.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether somebody does.
+    pub(super) fn is_asked(&self) -> bool {
+        // Relaxed: as in `begin`.
+        self.is_asked.load(Ordering::Relaxed)
+    }
+
+    /// What has become of a checkpoint that has begun.
+    #[inline]
+    pub(super) fn fate(&self, checkpoint: u64) -> Fate {
+        // Acquire: pairs with the Release in `settled`; if it is over, `written` says whether it is on disk.
+        if self.over.load(Ordering::Acquire) < checkpoint {
+            return Fate::UnderWay;
+        }
+        // Relaxed: the Acquire above has made it known.
+        let is_written = self.written.load(Ordering::Relaxed) >= checkpoint;
+        if is_written { Fate::Written } else { Fate::Failed }
+    }
+
+    /// A checkpoint is under way no more; another one can begin.
+    fn settled(&self, checkpoint: u64, is_written: bool) {
+        if is_written {
+            // Relaxed: made known by the Release below.
+            self.written.store(checkpoint, Ordering::Relaxed);
+        }
+        // Release: pairs with the Acquire in `fate`.
+        self.over.store(checkpoint, Ordering::Release);
+        self.state().is_under_way = false;
+    }
+
+    /// The stage behind this section has come to its end as it should.
+    pub(super) fn ended(&self, section: &str) {
+        let mut state = self.state();
+        if state.ended.iter().all(|ended| ended != section) {
+            state.ended.push(section.to_owned());
+        }
+    }
+
+    /// Whether all stages have.
+    pub(super) fn has_ended_well(&self) -> bool {
+        let state = self.state();
+        state.stages.iter().all(|stage| state.ended.contains(stage))
     }
 
     /// Whether a pool can be resized now; if so, `resize` does it while no checkpoint can begin. A barrier has to find
@@ -177,6 +246,9 @@ impl Writer {
         let parker = Parker::new();
         let hub = Arc::new(Hub {
             state: Mutex::new(State::default()),
+            over: AtomicU64::new(0),
+            written: AtomicU64::new(0),
+            is_asked: AtomicBool::new(false),
             stops: AtomicBool::new(false),
             waker: parker.waker(),
         });
@@ -278,6 +350,7 @@ impl Work {
         }
         let mut needed = stages.iter().map(String::as_str).chain([INPUT, OUTPUT]);
         let is_whole = needed.all(|name| checkpoint.section(name).is_some());
+        let mut is_written = false;
         // Where a stage has failed or was stopped the run ends, and says so itself.
         if is_whole && !is_over {
             let started = Instant::now();
@@ -292,12 +365,13 @@ impl Work {
                 },
                 Err(error) => CheckpointNews::Failed { message: error.to_string() },
             };
+            is_written = matches!(news, CheckpointNews::Written { .. });
             self.hub.tell(news);
         }
         for (section, line) in checkpoint.sections.into_iter().zip(from) {
             // Whoever is gone needs no buffer.
             let _ = self.lines[line].empty.push(section.bytes);
         }
-        self.hub.state().is_under_way = false;
+        self.hub.settled(last, is_written);
     }
 }

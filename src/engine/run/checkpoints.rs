@@ -125,6 +125,22 @@ impl Engine {
         }
     }
 
+    /// The run is to be gone on with: at its end, results that still wait for a checkpoint
+    /// ([`Checkpoints::commit_on_checkpoint`](super::super::Checkpoints::commit_on_checkpoint)) are not handed over;
+    /// [`Stats::uncommitted`](super::super::Stats) says how many. Without this only those of a run that failed are not.
+    pub fn withhold_uncommitted(&mut self) {
+        match &mut self.mode {
+            Mode::Inline(inline) => inline.withhold(),
+            Mode::Threads(threads) => {
+                if let Some(output) = &mut threads.output {
+                    output.withhold();
+                }
+            }
+            Mode::Stepped(stepper) => stepper.output.withhold(),
+            Mode::Over => {}
+        }
+    }
+
     /// What has become of checkpoints since the last call.
     pub fn take_checkpoint_news(&self) -> Vec<CheckpointNews> {
         self.writer.as_ref().map_or_else(Vec::new, |writer| writer.hub.take_news())

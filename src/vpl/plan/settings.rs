@@ -108,6 +108,8 @@ pub struct EngineSettings {
     pub checkpoint_dir: Option<String>,
     /// `checkpoint_interval`: the time from one checkpoint to the next, in nanoseconds.
     pub checkpoint_interval_ns: Option<i64>,
+    /// `commit_on_checkpoint`: results are handed over when their checkpoint is complete.
+    pub commits_on_checkpoint: bool,
     /// `checkpoint_events`: events from one checkpoint to the next.
     pub checkpoint_events: Option<usize>,
     /// What becomes of contexts that fail, for those that say nothing else.

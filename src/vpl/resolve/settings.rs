@@ -63,6 +63,7 @@ pub(super) fn engine(settings: &[(Name, Setting)], findings: &mut Findings) -> E
         "checkpoint_dir",
         "checkpoint_interval",
         "checkpoint_events",
+        "commit_on_checkpoint",
     ]);
     each(settings, &keys, findings, |key, value, findings| match key {
         "order" => result.order = word(key, value, ORDER, findings),
@@ -85,10 +86,21 @@ pub(super) fn engine(settings: &[(Name, Setting)], findings: &mut Findings) -> E
             result.checkpoint_interval_ns = supervision::time(key, value, 1_000_000, findings);
         }
         "checkpoint_events" => result.checkpoint_events = count(key, value, i64::MAX, findings),
+        "commit_on_checkpoint" => result.commits_on_checkpoint = flag(key, value, findings),
         _ => supervision::take(&mut result.supervision, key, value, findings),
     });
     supervision::check(&result.supervision, settings, findings);
     result
+}
+
+/// `true` or `false`.
+fn flag(key: &str, value: &Setting, findings: &mut Findings) -> bool {
+    if let SettingKind::Literal(Literal::Bool(flag)) = value.kind {
+        return flag;
+    }
+    let message = format!("bad value for `{key}`");
+    findings.push(Diagnostic::error(value.span, message).help("one of: true, false".to_owned()));
+    false
 }
 
 /// Hands each setting with a known key to `take`; the others become findings.
