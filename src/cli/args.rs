@@ -167,7 +167,7 @@ pub(super) struct RunArgs {
     /// How many checkpoints are kept [default: 3]
     #[arg(long, value_name = "CHECKPOINTS", requires = "checkpoint_dir")]
     pub(super) checkpoint_keep: Option<NonZeroUsize>,
-    /// Write results when the checkpoint behind them is complete, and not before: nobody sees one that a restart makes anew
+    /// Write results when the checkpoint behind them is complete, so that none is ever taken back
     #[arg(long)]
     pub(super) commit_on_checkpoint: bool,
     /// Go on from a checkpoint of another program: streams that are the same keep their state, the others begin anew

@@ -157,8 +157,8 @@ impl Delivery {
         }
     }
 
-    /// Everything in front of the barrier of `checkpoint` has come. Writes down what of it waits; writes what sinks have
-    /// collected, and how long their files are: they have to be on disk before.
+    /// Everything in front of the barrier of `checkpoint` has come. Writes down what of it waits; writes what sinks
+    /// have collected, and how long their files are: they have to be on disk before.
     pub(super) fn save(&mut self, checkpoint: u64, out: &mut Vec<u8>, before: &mut Vec<Before>) {
         match &mut self.uncommitted {
             Some(uncommitted) => {

@@ -348,7 +348,8 @@ impl Output {
         self.delivery.withhold();
     }
 
-    /// Rows that wait for a checkpoint ([`Checkpoints::commit_on_checkpoint`](super::Checkpoints::commit_on_checkpoint)).
+    /// Rows that wait for a checkpoint; see
+    /// [`Checkpoints::commit_on_checkpoint`](super::Checkpoints::commit_on_checkpoint).
     pub fn uncommitted(&self) -> u64 {
         self.delivery.uncommitted()
     }
