@@ -7,7 +7,7 @@ use crate::context::{
     StageParts, StageSpec, Streams, Ticker, Topology, mergings, topology,
 };
 use crate::cores::{CpuWish, PinPolicy, allowed_cpus, cpu_quota, fuse, place};
-use crate::event::Row;
+use crate::event::{Row, SnapshotReader};
 use crate::flow::{
     FanIn, LaneOptions, MergeOrder, OutPort, OutsideEnds, RingCare, RingEnd, RingMemory, Stage, Worker,
 };
@@ -19,7 +19,7 @@ use crate::sync::Arc;
 use crate::vpl::plan::{Plan, Strategy};
 
 use super::builder::{Builder, Threads};
-use super::checkpoints::StagePart;
+use super::checkpoints::{MeetingPart, StagePart};
 use super::connectors::Connectors;
 use super::elastic::Elastic;
 use super::error::BuildError;
@@ -31,7 +31,7 @@ use super::merge::InputStage;
 use super::metrics::Registry;
 use super::output::Output;
 use super::record::Layouts;
-use super::recovery::Recovery;
+use super::recovery::{Recovery, Restored};
 use super::regroup::Regroup;
 use super::run::{Engine, Mode, Stepper, Threaded};
 use super::stats::{DeadLetter, StageStats};
@@ -107,7 +107,7 @@ pub(super) fn build(builder: &Builder) -> Result<Engine, BuildError> {
         let mut connectors = Connectors::open(builder, &layouts)?;
         board.add_sinks(std::mem::take(&mut connectors.members));
         let outcome = connectors.outcome.clone();
-        let mut assembly = Assembly::new(builder, &topology, &seats, streams, &[], connectors, None);
+        let mut assembly = Assembly::new(builder, &topology, &seats, streams, &[], connectors, None, found)?;
         assembly.keep_checkpoints(recovery.as_ref())?;
         let dead_letters = std::mem::take(&mut assembly.dead_letters);
         let tuned = tuning::without_threads(builder, Some(assembly.rings.clone()))?;
@@ -129,7 +129,7 @@ pub(super) fn build(builder: &Builder) -> Result<Engine, BuildError> {
     board.add_sinks(std::mem::take(&mut connectors.members));
     let outcome = connectors.outcome.clone();
     let care = supervision.care(builder, &topology, &board);
-    let mut assembly = Assembly::new(builder, &topology, &seats, streams, &wakers, connectors, care);
+    let mut assembly = Assembly::new(builder, &topology, &seats, streams, &wakers, connectors, care, found)?;
     assembly.keep_checkpoints(recovery.as_ref())?;
     for (worker, stage) in assembly.stages {
         workers[worker].add_boxed(stage);
@@ -310,6 +310,7 @@ pub(super) struct Assembly {
 }
 
 impl Assembly {
+    #[expect(clippy::too_many_arguments, reason = "its parts")]
     fn new(
         builder: &Builder,
         topology: &Topology,
@@ -318,7 +319,8 @@ impl Assembly {
         wakers: &[Option<Waker>],
         connectors: Connectors,
         mut supervised: Option<Care>,
-    ) -> Self {
+        found: Option<&Restored>,
+    ) -> Result<Self, BuildError> {
         let order = builder.effective_order();
         let count = topology.stages.len();
         let outside = OutsideEnds::default();
@@ -354,7 +356,13 @@ impl Assembly {
             results.add(end);
             outputs[stage].push(port);
         }
-        let router = Router::new(entry, routes, Ticker::new(&builder.plan)).live(builder.live_clock());
+        let mut router = Router::new(entry, routes, Ticker::new(&builder.plan)).live(builder.live_clock());
+        // One input is the router's owner, and takes it up with the rest.
+        if let Some(found) = found.filter(|_| builder.inputs > 1) {
+            let mut reader = SnapshotReader::new(&found.meeting);
+            let restored = router.entry().restore(&mut reader, found.keeps_timers);
+            restored.map_err(|error| found.nonsense(error))?;
+        }
         let mut stages: Vec<(usize, Box<dyn Stage>)> = Vec::new();
         let front = seats.of(&builder.plan, topology, From::Input);
         let mut inputs_of_engine =
@@ -390,7 +398,7 @@ impl Assembly {
             wakers,
             care: supervised,
         };
-        Self {
+        Ok(Self {
             stages,
             inputs: inputs_of_engine,
             output,
@@ -400,15 +408,16 @@ impl Assembly {
             outside,
             rings: care.memory(),
             links,
-        }
+        })
     }
 }
 
 impl Assembly {
     /// Gives the ends their parts in checkpoints, and what they go on from.
     fn keep_checkpoints(&mut self, recovery: Option<&Recovery>) -> Result<(), BuildError> {
-        let (Some(recovery), Some(input)) = (recovery, self.inputs.first_mut()) else { return Ok(()) };
-        input.keep_checkpoints(recovery)?;
+        let Some(recovery) = recovery else { return Ok(()) };
+        let inputs = self.inputs.len();
+        self.inputs.iter_mut().try_for_each(|input| input.keep_checkpoints(recovery, inputs))?;
         self.output.keep_checkpoints(recovery)
     }
 }
@@ -616,7 +625,8 @@ fn enter(
         input(End::Ring { port, rows: 0 }, number)
     });
     let inputs = inputs.collect();
-    let stage = InputStage::new(merged, router, builder.batch_limit);
+    let part = builder.hub.as_ref().map(MeetingPart::new);
+    let stage = InputStage::new(merged, router, builder.batch_limit, part);
     stages.push((worker, Box::new(stage)));
     inputs
 }

@@ -276,10 +276,49 @@ impl SnapshotSink for StagePart {
     }
 }
 
-/// The part of the input: when one is due, and to begin it.
+/// The part of the stage in which several inputs meet: what stands behind all of them.
+pub(super) struct MeetingPart {
+    hub: Arc<Hub>,
+    line: Line,
+}
+
+impl MeetingPart {
+    pub(super) fn new(hub: &Arc<Hub>) -> Self {
+        Self { hub: Arc::clone(hub), line: hub.line(Some(MEETING.to_owned())) }
+    }
+
+    /// Every input has come to the barrier.
+    pub(super) fn hand_over(
+        &mut self,
+        checkpoint: u64,
+        events: u64,
+        seq: u64,
+        save: impl FnOnce(&mut Vec<u8>),
+    ) {
+        let mut bytes = self.line.buffer();
+        save(&mut bytes);
+        let section = Section { name: MEETING.to_owned(), holdings: Vec::new(), bytes };
+        self.line.send(Share { checkpoint, section, events, seq, ..Share::default() });
+    }
+
+    /// All inputs have ended, and everything has been sent.
+    pub(super) fn ended(&mut self) {
+        self.hub.ended(MEETING);
+    }
+}
+
+/// The part of an input: when one is due, to begin it, and to join one that another input has begun.
 pub(super) struct InputPart {
     hub: Arc<Hub>,
     line: Line,
+    /// The name of its section.
+    name: String,
+    /// There are other inputs.
+    has_others: bool,
+    /// The last that it has begun or joined.
+    joined: u64,
+    /// What the embedder said last of where it is.
+    position: Vec<u8>,
     every_events: Option<u64>,
     interval: Option<Duration>,
     by_hand: bool,
@@ -291,7 +330,15 @@ pub(super) struct InputPart {
 }
 
 impl InputPart {
-    pub(super) fn new(settings: &Checkpoints, hub: &Arc<Hub>, events: u64) -> Self {
+    /// Of the `number`th of so many `inputs`, which has seen so many events.
+    pub(super) fn new(
+        settings: &Checkpoints,
+        hub: &Arc<Hub>,
+        (number, inputs): (usize, usize),
+        events: u64,
+    ) -> Self {
+        let name = input_section(number);
+        hub.add_input(&name);
         let interval = match (settings.every_events, settings.interval) {
             (None, None) => Some(INTERVAL),
             (_, interval) => interval,
@@ -299,6 +346,10 @@ impl InputPart {
         Self {
             line: hub.line(None),
             hub: Arc::clone(hub),
+            name,
+            has_others: inputs > 1,
+            joined: 0,
+            position: Vec::new(),
             every_events: settings.every_events,
             interval,
             by_hand: settings.by_hand,
@@ -325,6 +376,9 @@ impl InputPart {
     #[cold]
     fn look(&mut self, by_events: bool, events: u64) -> bool {
         self.countdown = LOOK_EVERY;
+        if self.is_awaited() {
+            return true;
+        }
         let by_time = || self.interval.is_some_and(|interval| self.since.elapsed() >= interval);
         let is_due = by_events || self.hub.is_asked() || by_time();
         events > self.events_then && is_due && self.hub.can_begin()
@@ -336,21 +390,44 @@ impl InputPart {
         !self.by_hand && self.is_due(events)
     }
 
-    /// Begins one behind everything that has come in. `save` writes down what the input knows. Gives back its number,
+    /// Whether the embedder says when, and where the input is then.
+    pub(super) fn is_by_hand(&self) -> bool {
+        self.by_hand
+    }
+
+    /// Whether another input has begun one, which waits for this one to join.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.has_others && self.hub.last_begun() > self.joined
+    }
+
+    /// It is closed: from now on every checkpoint has what `save` writes down.
+    pub(super) fn close(&mut self, save: impl FnOnce(&mut Vec<u8>)) {
+        if self.has_others {
+            let mut bytes = Vec::new();
+            self.position.write(&mut bytes);
+            save(&mut bytes);
+            self.hub.close_input(Section { name: self.name.clone(), holdings: Vec::new(), bytes });
+        }
+    }
+
+    /// Begins one behind everything that has come in, or joins one that another input has begun: behind so many events
+    /// of its own, and of all. `save` writes down what the input knows. Gives back its number,
     /// for the barrier; none if another one is under way.
     pub(super) fn begin(
         &mut self,
-        events: u64,
+        (own_events, events): (u64, u64),
         seq: u64,
         position: &[u8],
         save: impl FnOnce(&mut Vec<u8>),
     ) -> Option<u64> {
-        let checkpoint = self.hub.begin()?;
-        (self.since, self.events_then) = (Instant::now(), events);
+        let checkpoint = if self.is_awaited() { self.hub.last_begun() } else { self.hub.begin()? };
+        self.joined = checkpoint;
+        (self.since, self.events_then) = (Instant::now(), own_events);
+        self.position = position.to_vec();
         let mut bytes = self.line.buffer();
-        position.to_vec().write(&mut bytes);
+        self.position.write(&mut bytes);
         save(&mut bytes);
-        let section = Section { name: INPUT.to_owned(), holdings: Vec::new(), bytes };
+        let section = Section { name: self.name.clone(), holdings: Vec::new(), bytes };
         self.line.send(Share { checkpoint, section, events, seq, ..Share::default() });
         Some(checkpoint)
     }
@@ -359,6 +436,12 @@ impl InputPart {
 /// The names of sections that are of no stage. No stage has them, because a stage's begins with `stage `.
 pub(super) const INPUT: &str = "input";
 pub(super) const OUTPUT: &str = "output";
+pub(super) const MEETING: &str = "meeting of inputs";
+
+/// The name of the section of an input.
+pub(super) fn input_section(number: usize) -> String {
+    if number == 0 { INPUT.to_owned() } else { format!("{INPUT} {number}") }
+}
 
 /// The name of a stage's section.
 pub(super) fn section_of(stage: &str) -> String {
@@ -408,7 +491,7 @@ pub(super) struct InlineParts {
 impl InlineParts {
     pub(super) fn new(settings: &Checkpoints, hub: &Arc<Hub>, events: u64) -> Self {
         Self {
-            input: InputPart::new(settings, hub, events),
+            input: InputPart::new(settings, hub, (0, 1), events),
             output: OutputPart::new(settings, hub),
             stage: StagePart::new(hub, "main"),
             under_way: None,

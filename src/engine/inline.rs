@@ -299,8 +299,11 @@ impl Inline {
     }
 
     fn go_on(&mut self, found: &Restored) -> Result<(), SnapshotError> {
-        let mut reader = SnapshotReader::new(&found.input);
-        restore_sources(self.sources.as_mut(), &mut reader)?;
+        let Some((_, bytes)) = found.inputs.first() else { return Ok(()) };
+        let mut reader = SnapshotReader::new(bytes);
+        if !restore_sources(self.sources.as_mut(), &mut reader)? {
+            self.sources = None;
+        }
         entry(&mut self.front, &mut self.events).restore(&mut reader, found.keeps_timers)?;
         self.queue.results = found.resumed.results;
         Ok(())
@@ -331,7 +334,7 @@ impl Inline {
         let is_clear = queue.rows.is_empty() && !delivery.has_committed();
         let Some(parts) = checkpoints.as_mut().filter(|_| is_clear) else { return false };
         let (count, seq) = (*events, front.last_seq);
-        parts.under_way = parts.input.begin(count, seq, position, |out| {
+        parts.under_way = parts.input.begin((count, count), seq, position, |out| {
             save_sources(sources.as_ref(), out);
             entry(front, events).save(out);
         });

@@ -35,6 +35,7 @@ pub struct Input {
     connectors: Outcome,
     watch: InputWatch,
     checkpoints: Option<Box<InputPart>>,
+    resumed_at: Option<Vec<u8>>,
 }
 
 /// What is told of an input while it is used.
@@ -91,26 +92,42 @@ impl Input {
             connectors: Outcome::default(),
             watch,
             checkpoints: None,
+            resumed_at: None,
         }
     }
 
-    /// Takes part in checkpoints from now on, and goes on from the one that there is.
-    pub(super) fn keep_checkpoints(&mut self, recovery: &Recovery) -> Result<(), BuildError> {
+    /// Takes part in checkpoints from now on, as one of so many inputs, and goes on from the one that there is.
+    pub(super) fn keep_checkpoints(&mut self, recovery: &Recovery, inputs: usize) -> Result<(), BuildError> {
         if let Some(found) = &recovery.found {
             self.go_on(found).map_err(|error| found.nonsense(error))?;
         }
-        let part = InputPart::new(&recovery.settings, &recovery.writer.hub, self.events());
+        let seat = (self.watch.number, inputs);
+        let part = InputPart::new(&recovery.settings, &recovery.writer.hub, seat, self.events());
         self.checkpoints = Some(Box::new(part));
         Ok(())
     }
 
     fn go_on(&mut self, found: &Restored) -> Result<(), SnapshotError> {
-        let mut reader = SnapshotReader::new(&found.input);
-        restore_sources(self.sources.as_deref_mut(), &mut reader)?;
-        if let End::Router(router) = &mut self.end {
-            router.entry().restore(&mut reader, found.keeps_timers)?;
+        let Some((position, bytes)) = found.inputs.get(self.watch.number) else { return Ok(()) };
+        self.resumed_at = Some(position.clone());
+        let mut reader = SnapshotReader::new(bytes);
+        if !restore_sources(self.sources.as_deref_mut(), &mut reader)? {
+            self.sources = None;
+        }
+        match &mut self.end {
+            End::Router(router) => router.entry().restore(&mut reader, found.keeps_timers)?,
+            End::Ring { rows, .. } => *rows = Snapshot::read(&mut reader)?,
         }
         Ok(())
+    }
+
+    /// What a checkpoint has of it behind its position.
+    fn save(end: &mut End, sources: Option<&Sources>, out: &mut Vec<u8>) {
+        save_sources(sources, out);
+        match end {
+            End::Router(router) => router.entry().save(out),
+            End::Ring { rows, .. } => rows.write(out),
+        }
     }
 
     /// Whether a checkpoint is due and can begin; never where none are kept. Where the embedder says when
@@ -121,26 +138,48 @@ impl Input {
         self.checkpoints.as_mut().is_some_and(|part| part.is_due(events))
     }
 
-    /// Begins a checkpoint behind everything that was pushed. `position` is for the embedder: whoever goes on from it
-    /// finds it in [`Resumed::input`](super::Resumed::input). False if none are kept, or one is under way.
+    /// Begins a checkpoint behind everything that was pushed, or joins one that another input has begun: it is complete
+    /// when all of them have, so each input has to be used, if only to be asked and [flushed](Self::flush). `position`
+    /// is for the embedder: whoever goes on from the checkpoint finds it in [`resumed_at`](Self::resumed_at), and that
+    /// of the first input in [`Resumed::input`](super::Resumed::input) as well. False if none are kept, or one is under
+    /// way.
     pub fn checkpoint(&mut self, position: &[u8]) -> bool {
-        let (Some(part), End::Router(router)) = (&mut self.checkpoints, &mut self.end) else { return false };
-        let (events, seq) = (router.events(), router.last_seq());
-        let sources = &self.sources;
-        let begun = part.begin(events, seq, position, |out| {
-            save_sources(sources.as_deref(), out);
-            router.entry().save(out);
-        });
+        let Self { checkpoints: Some(part), end, sources, .. } = self else { return false };
+        let (events, seq) = match end {
+            End::Router(router) => (router.events(), router.last_seq()),
+            // They are counted, and numbered, where the inputs meet.
+            End::Ring { .. } => (0, 0),
+        };
+        let own = if let End::Ring { rows, .. } = end { *rows } else { events };
+        let save = |out: &mut Vec<u8>| Self::save(end, sources.as_deref(), out);
+        let begun = part.begin((own, events), seq, position, save);
         if let Some(checkpoint) = begun {
-            router.send_checkpoint(checkpoint);
+            match &mut self.end {
+                End::Router(router) => router.send_checkpoint(checkpoint),
+                End::Ring { port, rows } => port.send(&Row::checkpoint(*rows, checkpoint)),
+            }
             self.publish();
         }
         begun.is_some()
     }
 
+    /// Joins a checkpoint that another input has begun, unless somebody uses this one and says himself where it is.
+    pub(super) fn join_checkpoint(&mut self, is_used: bool) {
+        let joins = |part: &InputPart| part.is_awaited() && !(is_used && part.is_by_hand());
+        if self.checkpoints.as_deref().is_some_and(joins) {
+            self.checkpoint(&[]);
+        }
+    }
+
     /// Where to go on: how many events have come in, those before a restart included.
     pub fn seek_hint(&self) -> u64 {
         self.events()
+    }
+
+    /// Where this input was, as [`checkpoint`](Self::checkpoint) was told, in the checkpoint that the engine has gone on
+    /// from; none where it began anew.
+    pub fn resumed_at(&self) -> Option<&[u8]> {
+        self.resumed_at.as_deref()
     }
 
     /// It brings the events of `sources` as well.
@@ -424,6 +463,10 @@ impl Drop for Input {
         if let Some(counts) = &self.taken {
             counts.add(self.events(), 0);
         }
+        if let Some(part) = &mut self.checkpoints {
+            // Before its ring is closed: whoever finds the end finds it told.
+            part.close(|out| Self::save(&mut self.end, None, out));
+        }
         match &mut self.end {
             End::Router(router) => router.close(|ring| self.outside.ring(ring)),
             End::Ring { port, .. } => self.outside.ring(port.close()),
@@ -446,11 +489,12 @@ pub(super) fn save_sources(sources: Option<&Sources>, out: &mut Vec<u8>) {
     bytes.write(out);
 }
 
-/// Goes on where [`save_sources`] has said that they were.
+/// Goes on where [`save_sources`] has said that they were. False if they had come to their ends.
 pub(super) fn restore_sources(
     sources: Option<&mut Sources>,
     from: &mut SnapshotReader<'_>,
-) -> Result<(), SnapshotError> {
+) -> Result<bool, SnapshotError> {
     let bytes: Vec<u8> = Snapshot::read(from)?;
-    sources.map_or(Ok(()), |sources| sources.restore(&mut SnapshotReader::new(&bytes)))
+    let Some(sources) = sources.filter(|_| !bytes.is_empty()) else { return Ok(false) };
+    sources.restore(&mut SnapshotReader::new(&bytes)).map(|()| true)
 }

@@ -4,16 +4,35 @@ use crate::context::Router;
 use crate::event::Row;
 use crate::flow::{Cycle, FanIn, Leftovers, Stage};
 
+use super::checkpoints::MeetingPart;
+
 /// Takes rows from several inputs and sends them on as one.
 pub(super) struct InputStage {
     inputs: FanIn<Row>,
     router: Router,
     batch_limit: usize,
+    checkpoints: Option<MeetingPart>,
 }
 
 impl InputStage {
-    pub(super) fn new(inputs: FanIn<Row>, router: Router, batch_limit: usize) -> Self {
-        Self { inputs, router, batch_limit }
+    pub(super) fn new(
+        inputs: FanIn<Row>,
+        router: Router,
+        batch_limit: usize,
+        checkpoints: Option<MeetingPart>,
+    ) -> Self {
+        Self { inputs, router, batch_limit, checkpoints }
+    }
+
+    /// Every input has come to the barrier of a checkpoint: passes it on.
+    #[cold]
+    fn pass_checkpoint(&mut self, checkpoint: u64) {
+        let Self { inputs, router, checkpoints, .. } = self;
+        if let Some(part) = checkpoints {
+            part.hand_over(checkpoint, router.events(), router.last_seq(), |out| router.entry().save(out));
+        }
+        inputs.pass_checkpoint();
+        router.send_checkpoint(checkpoint);
     }
 }
 
@@ -23,7 +42,7 @@ impl Stage for InputStage {
     }
 
     fn duty_cycle(&mut self) -> Cycle {
-        let Self { inputs, router, batch_limit } = self;
+        let Self { inputs, router, batch_limit, .. } = self;
         let mut taken = 0;
         let mut ended = false;
         if !router.is_blocked() {
@@ -39,9 +58,21 @@ impl Stage for InputStage {
                 router.tick();
             }
         }
+        if let Some(checkpoint) = self.inputs.checkpoint()
+            && !self.router.is_blocked()
+        {
+            self.pass_checkpoint(checkpoint);
+            taken += 1;
+        }
+        let router = &mut self.router;
         match router.flush() {
             Ok(_) if router.is_closed() => Cycle::Done,
-            Ok(_) if ended && !router.is_blocked() => Cycle::Done,
+            Ok(_) if ended && !router.is_blocked() => {
+                if let Some(part) = &mut self.checkpoints {
+                    part.ended();
+                }
+                Cycle::Done
+            }
             Ok(published) => Cycle::of(taken + published),
             Err(full) => Cycle::Failed(full.to_string()),
         }

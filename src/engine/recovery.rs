@@ -10,7 +10,7 @@ use crate::supervise::Supervised;
 use crate::vpl::plan::{Plan, StreamPlan};
 
 use super::builder::Builder;
-use super::checkpoints::{Checkpoints, INPUT, OUTPUT, Resumed};
+use super::checkpoints::{Checkpoints, MEETING, OUTPUT, Resumed, input_section};
 use super::error::{BuildError, RecoveryError};
 use super::supervision::Supervision;
 use super::uncommitted::Waiting;
@@ -20,6 +20,7 @@ use super::writer::Writer;
 const DECLARATIONS: &str = "functions and variables";
 const TIMERS: &str = "timers";
 const ORDER: &str = "merge order";
+const INPUTS: &str = "number of inputs";
 const FILES: &str = "connectors";
 
 /// A directory of checkpoints, open, and what there was in it.
@@ -32,8 +33,10 @@ pub(super) struct Recovery {
 /// A checkpoint, taken apart.
 pub(super) struct Restored {
     pub(super) saved: Saved,
-    /// What the input wrote down, behind its position.
-    pub(super) input: Vec<u8>,
+    /// Of each input: its position, and what else it wrote down.
+    pub(super) inputs: Vec<(Vec<u8>, Vec<u8>)>,
+    /// What the stage wrote down in which several inputs meet.
+    pub(super) meeting: Vec<u8>,
     /// What the output wrote down, behind its position, its count and what waited.
     pub(super) output: Vec<u8>,
     /// Rows that waited for this checkpoint.
@@ -80,9 +83,6 @@ impl Restored {
 /// What keeps state that is in no checkpoint must not be run as if it were.
 fn refuse(builder: &Builder, supervision: &Supervision) -> Result<(), BuildError> {
     let option = |message: String| Err(BuildError::Option(message));
-    if builder.inputs > 1 {
-        return option("checkpoints: an engine with several inputs cannot make any".to_owned());
-    }
     if let Some(policy) = builder.plan.output.breaker_open.as_deref().filter(|policy| *policy != "hold") {
         return option(format!(
             "checkpoints: the output says `breaker_open: {policy}`, and what it could not take is given up anew in \
@@ -121,7 +121,7 @@ fn restored(found: Found, prints: &[Fingerprint], allows_changed: bool) -> Resul
     let Found { checkpoint, path, passed_over } = found;
     let changed = changes(&checkpoint.fingerprints, prints);
     // Where the program's own files are read and written cannot be told of others.
-    let is_fatal = changed.iter().any(|change| change.starts_with(FILES));
+    let is_fatal = changed.iter().any(|change| change.starts_with(FILES) || change.starts_with(INPUTS));
     if !changed.is_empty() && (!allows_changed || is_fatal) {
         return Err(RecoveryError::Changed { path: path.display().to_string(), changed });
     }
@@ -139,8 +139,13 @@ fn restored(found: Found, prints: &[Fingerprint], allows_changed: bool) -> Resul
     saved.retain(|stream| declared && is_same(&part_of(stream)));
     let empty = Vec::new();
     let bytes = |name: &str| checkpoint.section(name).map_or(&empty, |section| &section.bytes);
-    let mut input = SnapshotReader::new(bytes(INPUT));
-    let position: Vec<u8> = Snapshot::read(&mut input).map_err(nonsense)?;
+    let mut inputs = Vec::new();
+    while let Some(section) = checkpoint.section(&input_section(inputs.len())) {
+        let mut input = SnapshotReader::new(&section.bytes);
+        let position: Vec<u8> = Snapshot::read(&mut input).map_err(nonsense)?;
+        inputs.push((position, input.rest().to_vec()));
+    }
+    let meeting = bytes(MEETING).clone();
     let mut output = SnapshotReader::new(bytes(OUTPUT));
     let sink: Vec<u8> = Snapshot::read(&mut output).map_err(nonsense)?;
     let results = Snapshot::read(&mut output).map_err(nonsense)?;
@@ -153,7 +158,7 @@ fn restored(found: Found, prints: &[Fingerprint], allows_changed: bool) -> Resul
         events,
         seq,
         results,
-        input: position,
+        input: inputs.first().map(|(position, _)| position.clone()).unwrap_or_default(),
         output: sink,
         passed_over: passed_over
             .iter()
@@ -165,7 +170,8 @@ fn restored(found: Found, prints: &[Fingerprint], allows_changed: bool) -> Resul
     Ok(Restored {
         saved,
         waiting,
-        input: input.rest().to_vec(),
+        inputs,
+        meeting,
         output: output.rest().to_vec(),
         resumed,
         keeps_timers: is_same(TIMERS),
@@ -206,6 +212,7 @@ fn fingerprints(builder: &Builder) -> Vec<Fingerprint> {
         print(DECLARATIONS.to_owned(), &(&plan.functions, &plan.globals, &plan.deciders)),
         print(TIMERS.to_owned(), &plan.timers),
         print(ORDER.to_owned(), &(builder.effective_order(), builder.clock.is_some())),
+        print(INPUTS.to_owned(), &builder.inputs),
         print(FILES.to_owned(), &(&plan.sinks, &plan.source_files)),
     ];
     for (rank, stream) in plan.streams.iter().enumerate() {

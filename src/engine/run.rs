@@ -114,6 +114,10 @@ impl Threaded {
     fn settle(&mut self) -> bool {
         let closing = self.closing;
         let is_settled = |input: &mut Input| (!closing || input.finish_sources()) & input.settle_step();
+        if !closing {
+            // The first is the one that events are fed into here.
+            self.inputs.iter_mut().enumerate().for_each(|(at, input)| input.join_checkpoint(at == 0));
+        }
         let pending = self.inputs.iter_mut().filter_map(|input| (!is_settled(input)).then_some(())).count();
         if pending == 0 && self.closing {
             self.events += self.inputs.iter().map(Input::events).sum::<u64>();

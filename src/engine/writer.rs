@@ -11,7 +11,7 @@ use crate::idle::{Parker, Waker};
 use crate::ring::{self, Receiver, Sender};
 use crate::sync::{Arc, AtomicBool, AtomicU64, JoinHandle, Mutex, MutexGuard, Ordering, spawn_named};
 
-use super::checkpoints::{CheckpointNews, INPUT, Line, OUTPUT};
+use super::checkpoints::{CheckpointNews, Line, OUTPUT};
 use super::elastic::Resizing;
 
 /// Shares (and buffers) of one that takes part. One checkpoint is under way at a time.
@@ -58,6 +58,8 @@ struct Back {
 /// What those who take part and the writer have in common.
 pub(super) struct Hub {
     state: Mutex<State>,
+    /// The last checkpoint that has begun: what several inputs join.
+    begun: AtomicU64,
     /// The last checkpoint that is not under way any more, and the last that was written.
     over: AtomicU64,
     written: AtomicU64,
@@ -78,8 +80,10 @@ struct State {
     is_over: bool,
     /// Lines that the writer has not taken yet.
     joining: Vec<Back>,
-    /// The sections that a checkpoint has to have beside those of the input and the output.
+    /// The sections that a checkpoint has to have beside those of inputs and the output.
     stages: Vec<String>,
+    /// The inputs, each with its last section if it is closed.
+    inputs: Vec<(String, Option<Section>)>,
     /// Those of them that have come to their end as they should.
     ended: Vec<String>,
     resizes: Vec<Resizing>,
@@ -130,7 +134,28 @@ impl Hub {
         state.begun += 1;
         // Relaxed: nothing is read behind it; a question that is seen late leads to one more checkpoint.
         self.is_asked.store(false, Ordering::Relaxed);
+        // Release: pairs with the Acquire in `last_begun`.
+        self.begun.store(state.begun, Ordering::Release);
         Some(state.begun)
+    }
+
+    /// The last that has begun.
+    pub(super) fn last_begun(&self) -> u64 {
+        // Acquire: pairs with the Release in `begin`; nothing else is read behind it, but who joins has seen it begin.
+        self.begun.load(Ordering::Acquire)
+    }
+
+    /// An input with this section takes part.
+    pub(super) fn add_input(&self, section: &str) {
+        self.state().inputs.push((section.to_owned(), None));
+    }
+
+    /// An input is closed, and will always be where it is now.
+    pub(super) fn close_input(&self, section: Section) {
+        let mut state = self.state();
+        if let Some((_, closed)) = state.inputs.iter_mut().find(|(name, _)| *name == section.name) {
+            *closed = Some(section);
+        }
     }
 
     /// Asks for a checkpoint before one is due.
@@ -246,6 +271,7 @@ impl Writer {
         let parker = Parker::new();
         let hub = Arc::new(Hub {
             state: Mutex::new(State::default()),
+            begun: AtomicU64::new(0),
             over: AtomicU64::new(0),
             written: AtomicU64::new(0),
             is_asked: AtomicBool::new(false),
@@ -326,9 +352,9 @@ impl Work {
     fn write(&mut self) {
         let last =
             self.shares.iter().find(|(_, share)| share.is_last).map_or(0, |(_, share)| share.checkpoint);
-        let (is_over, stages) = {
+        let (is_over, stages, inputs) = {
             let state = self.hub.state();
-            (state.is_over, state.stages.clone())
+            (state.is_over, state.stages.clone(), state.inputs.clone())
         };
         let mut checkpoint = Checkpoint {
             created_ns: SystemTime::now()
@@ -348,7 +374,14 @@ impl Work {
                 from.push(line);
             }
         }
-        let mut needed = stages.iter().map(String::as_str).chain([INPUT, OUTPUT]);
+        for (name, closed) in &inputs {
+            // It may have closed before it heard of this one.
+            if let (None, Some(closed)) = (checkpoint.section(name), closed) {
+                checkpoint.sections.push(closed.clone());
+            }
+        }
+        let inputs = inputs.iter().map(|(name, _)| name);
+        let mut needed = stages.iter().chain(inputs).map(String::as_str).chain([OUTPUT]);
         let is_whole = needed.all(|name| checkpoint.section(name).is_some());
         let mut is_written = false;
         // Where a stage has failed or was stopped the run ends, and says so itself.
