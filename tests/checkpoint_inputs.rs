@@ -79,7 +79,9 @@ fn run(engine: &mut Engine, until: [i64; INPUTS], sums: &mut Sums) -> (usize, Ve
             std::thread::yield_now();
         }
     }
-    feeding.into_iter().for_each(|thread| thread.join().unwrap());
+    for thread in feeding {
+        thread.join().unwrap();
+    }
     engine.join(watchdog::LIMIT).unwrap();
     let news = engine.take_checkpoint_news();
     let written = news.iter().filter(|news| matches!(news, CheckpointNews::Written { .. })).count();

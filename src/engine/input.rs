@@ -176,8 +176,8 @@ impl Input {
         self.events()
     }
 
-    /// Where this input was, as [`checkpoint`](Self::checkpoint) was told, in the checkpoint that the engine has gone on
-    /// from; none where it began anew.
+    /// Where this input was, as [`checkpoint`](Self::checkpoint) was told, in the checkpoint that the engine has gone
+    /// on from; none where it began anew.
     pub fn resumed_at(&self) -> Option<&[u8]> {
         self.resumed_at.as_deref()
     }
