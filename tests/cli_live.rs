@@ -95,6 +95,51 @@ fn a_growing_file_is_followed_through_emptying_and_rotation() {
 }
 
 #[test]
+fn a_followed_file_is_gone_on_with_where_the_checkpoint_has_it() {
+    let files = Files::new();
+    let events = files.write("e.evt", "R { v: 1 }\nR { v: 2 }\n");
+    let kept = files.name("kept");
+    let arguments = [&events, "--follow", "--checkpoint-dir", &kept, "--checkpoint-events", "1"];
+    let start = |arguments: &[&str]| start(&files, INLINE, arguments);
+    let expect = |running: &mut Running, v: i64| {
+        let line = running.line();
+        assert!(line.contains(&format!("\"v\":{v}}}")), "{v}: {line}");
+    };
+    let mut running = start(&arguments);
+    expect(&mut running, 1);
+    expect(&mut running, 2);
+    running.signal("INT");
+    running.wait().says(130, &[]);
+    // Added to, and rotated, while nobody looks.
+    let append = |name: &str, text: &str| {
+        let mut file = std::fs::OpenOptions::new().append(true).open(files.path(name)).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+    };
+    append("e.evt", "R { v: 3 }\n");
+    std::fs::rename(&events, files.path("e.1")).unwrap();
+    files.write("e.evt", "R { v: 4 }\n");
+    let mut running = start(&arguments);
+    expect(&mut running, 3);
+    expect(&mut running, 4);
+    append("e.evt", "R { v: 5 }\n");
+    expect(&mut running, 5);
+    running.signal("INT");
+    let ran = running.wait().says(130, &["goes on from checkpoint", "was replaced"]);
+    assert_eq!(ran.stdout, "");
+    // In the new file, too; then it is emptied.
+    append("e.evt", "R { v: 6 }\n");
+    let mut running = start(&arguments);
+    expect(&mut running, 6);
+    running.signal("INT");
+    running.wait().says(130, &[]);
+    std::fs::write(&events, "R { v: 7 }\n").unwrap();
+    let mut running = start(&arguments);
+    expect(&mut running, 7);
+    running.signal("INT");
+    running.wait().says(130, &["is lost, and", "is read from its start"]);
+}
+
+#[test]
 fn a_followed_file_is_live() {
     let files = Files::new();
     let events = files.write("e.jsonl", "{\"type\":\"R\",\"v\":1}\n");

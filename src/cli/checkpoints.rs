@@ -12,6 +12,7 @@ use varpin::vpl::plan::Plan;
 
 use super::args::RunArgs;
 use super::files::Files;
+use super::follow::Identity;
 use super::messages;
 use super::settings::{EventsFrom, RunSettings};
 
@@ -26,6 +27,9 @@ pub(super) struct InputPlace {
     pub(super) lines: u64,
     batch_ns: i64,
     in_long_line: bool,
+    /// Which file it is, where one is followed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) followed: Option<Identity>,
 }
 
 /// Where the files that a run writes are: their lengths in bytes; none where there is no file.
@@ -46,6 +50,8 @@ pub(super) struct Kept {
     pub(super) can_seek: bool,
     /// Where the input is behind the event that was fed last.
     pub(super) position: Position,
+    /// In which file, where one is followed.
+    pub(super) followed: Option<Identity>,
     /// What the run has gone on from.
     pub(super) resumed: Option<(InputPlace, OutputPlace)>,
     /// Checkpoints that could not be written.
@@ -53,9 +59,11 @@ pub(super) struct Kept {
 }
 
 impl InputPlace {
-    pub(super) fn of(events: &str, position: Position, can_seek: bool) -> Self {
-        let Position { offset, lines, batch_ns, in_long_line } = position;
-        Self { events: events.to_owned(), offset: can_seek.then_some(offset), lines, batch_ns, in_long_line }
+    pub(super) fn of(events: &str, kept: &Kept) -> Self {
+        let Position { offset, lines, batch_ns, in_long_line } = kept.position;
+        let offset = kept.can_seek.then_some(offset);
+        let followed = kept.followed;
+        Self { events: events.to_owned(), offset, lines, batch_ns, in_long_line, followed }
     }
 
     /// The place to go on from.
@@ -114,13 +122,6 @@ pub(super) fn asked(
             None => Ok(None),
         };
     };
-    if settings.follow {
-        return Err(
-            "--follow has no checkpoints: a file that is followed can be emptied or replaced, and an offset \
-                    in it means nothing then"
-                .to_owned(),
-        );
-    }
     let mut checkpoints = Checkpoints::in_directory(directory).by_hand();
     if let Some(events) = typed.checkpoint_events {
         checkpoints = checkpoints.every_events(events.get());
@@ -226,7 +227,9 @@ impl Kept {
                 input.events
             ));
         }
-        let is_short = |offset: u64| files.events_bytes.is_some_and(|bytes| bytes < offset);
+        // A file that is followed may have been emptied or replaced meanwhile; see `Follow::reopen`.
+        let is_short =
+            |offset: u64| !settings.follow && files.events_bytes.is_some_and(|bytes| bytes < offset);
         match input.offset {
             Some(offset) if can_seek && is_short(offset) => {
                 return Err(format!(

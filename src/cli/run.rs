@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -166,18 +167,20 @@ pub(super) fn run(typed: &RunArgs) -> Exit {
         }
     }
     let types = InputTypes::new(program.input_types());
+    let mut place = kept.resumed.as_ref().and_then(|(input, _)| input.position());
     let reader = match &settings.events {
-        EventsFrom::File(path) if settings.follow => match Follow::open(path.clone()) {
+        EventsFrom::File(path) if settings.follow => match follow(path, &mut kept) {
             Ok(follow) => Reader::Follow(follow),
             Err(error) => return refuse(format_args!("cannot follow {}: {error}", path.display())),
         },
         _ => Reader::Once(&files.events),
     };
+    // It may be another file by now.
+    place = place.filter(|place| *place == kept.position);
     let mut source = match EventSource::new(reader, settings.format, types, settings.source.clone()) {
         Ok(source) => source,
         Err(missing) => return refuse(missing),
     };
-    let place = kept.resumed.as_ref().and_then(|(input, _)| input.position());
     if let Some(place) = place.filter(|_| matches!(settings.events, EventsFrom::File(_)))
         && let Err(error) = source.seek(place)
     {
@@ -205,6 +208,30 @@ fn refuse(message: impl std::fmt::Display) -> Exit {
     Exit::Refused
 }
 
+/// Follows the file at `path`: that which a checkpoint speaks of, if it is still there.
+fn follow(path: &Path, kept: &mut Kept) -> io::Result<Follow> {
+    if let Some((input, _)) = &kept.resumed {
+        let reopened = match input.followed {
+            Some(identity) => Follow::reopen(path, identity, kept.position.offset)?,
+            // It was read to its end, and not followed.
+            None => Some(Follow::open(path.to_owned())?),
+        };
+        if let Some(follow) = reopened {
+            kept.followed = Some(follow.identity());
+            return Ok(follow);
+        }
+        messages::warning(format_args!(
+            "the file that was followed is gone, or was emptied: what it had behind the checkpoint is lost, and {} is \
+             read from its start",
+            path.display()
+        ));
+        kept.position = Position::default();
+    }
+    let follow = Follow::open(path.to_owned())?;
+    kept.followed = Some(follow.identity());
+    Ok(follow)
+}
+
 /// Where lines are read.
 enum Reader<'a> {
     /// To the end.
@@ -213,12 +240,12 @@ enum Reader<'a> {
     Follow(Follow),
 }
 
-/// A run that goes on from a checkpoint begins where that is; a file that is followed has none.
+/// A run that goes on from a checkpoint begins where that is.
 impl Seek for Reader<'_> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         match self {
             Self::Once(file) => file.seek(to),
-            Self::Follow(_) => Err(io::ErrorKind::Unsupported.into()),
+            Self::Follow(follow) => follow.seek(to),
         }
     }
 }
@@ -479,6 +506,10 @@ impl<'a> Run<'a> {
                 return Some(end);
             }
             source.start_over();
+            if let Reader::Follow(follow) = source.input_mut() {
+                self.kept.followed = Some(follow.identity());
+            }
+            self.kept.position = source.position();
             messages::say(format_args!("note: {} {what}; it is read from its start", self.source_name));
         }
     }
@@ -620,7 +651,8 @@ impl<'a> Run<'a> {
         if !self.kept.any || self.kept.resumed.is_some() {
             return;
         }
-        let place = InputPlace::of(&self.source_name, source.position(), self.kept.can_seek);
+        self.kept.position = source.position();
+        let place = InputPlace::of(&self.source_name, &self.kept);
         self.kept.is_awaited = self.engine.checkpoint(&place.bytes());
         let started = Instant::now();
         while started.elapsed() < FIRST_CHECKPOINT_WITHIN && self.reason_to_stop().is_none() {
@@ -638,7 +670,7 @@ impl<'a> Run<'a> {
         if !self.kept.any {
             return;
         }
-        let place = InputPlace::of(&self.source_name, self.kept.position, self.kept.can_seek);
+        let place = InputPlace::of(&self.source_name, &self.kept);
         let started = Instant::now();
         let mut has_begun = false;
         while started.elapsed() < LAST_CHECKPOINT_WITHIN && !self.output.has_failed() {
@@ -664,13 +696,13 @@ impl<'a> Run<'a> {
     #[inline]
     fn checkpoint_if_due(&mut self, source: &EventSource<Reader<'a>>) {
         self.kept.position = source.position();
-        self.checkpoint_at(self.kept.position);
+        self.checkpoint_here();
     }
 
     #[inline]
-    fn checkpoint_at(&mut self, position: Position) {
+    fn checkpoint_here(&mut self) {
         if self.engine.checkpoint_due() {
-            let place = InputPlace::of(&self.source_name, position, self.kept.can_seek);
+            let place = InputPlace::of(&self.source_name, &self.kept);
             self.kept.is_awaited = self.engine.checkpoint(&place.bytes());
         }
         if self.kept.is_awaited && self.engine.at_checkpoint() {
@@ -708,7 +740,7 @@ impl<'a> Run<'a> {
     /// Lets everything out; whether results came.
     fn settle(&mut self) -> bool {
         if self.kept.any {
-            self.checkpoint_at(self.kept.position);
+            self.checkpoint_here();
         }
         let came = self.poll();
         self.output.write();
