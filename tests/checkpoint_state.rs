@@ -12,14 +12,15 @@ mod support;
 #[path = "common/watchdog.rs"]
 mod watchdog;
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use cases::cases;
 use proptest::prelude::*;
 use support::{Case, known};
 use varpin::engine::{
-    BuildError, Builder, CheckpointNews, Checkpoints, Engine, EngineError, Event, Program, RecoveryError,
-    ResizeError,
+    BuildError, Builder, CheckpointNews, Checkpoints, Engine, EngineError, Event, Program, Record,
+    RecoveryError, ResizeError,
 };
 use varpin::event::Value;
 use varpin::flow::MergeOrder;
@@ -45,9 +46,11 @@ struct Outcome {
 }
 
 fn end(engine: &mut Engine, mut lines: Vec<String>) -> Outcome {
-    let stats = engine.finish(|result| lines.push(result.to_json())).expect("the run ends as it should");
+    let stats = engine.finish(|result| lines.push(line(&result))).expect("the run ends as it should");
     assert_eq!(stats.undelivered, []);
     assert_eq!(stats.results, lines.len() as u64, "results of the runs before count, too");
+    let ids: HashSet<&str> = lines.iter().filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(ids.len(), lines.len(), "two results have one name");
     let counts = stats
         .streams
         .iter()
@@ -60,21 +63,26 @@ fn undisturbed(program: &Program, events: &dyn Fn(&Engine) -> Vec<Event>) -> Out
     let mut engine = Engine::builder(program).order(MergeOrder::Deterministic).build().unwrap();
     let mut lines = Vec::new();
     for event in events(&engine) {
-        engine.feed(event, |result| lines.push(result.to_json())).unwrap();
+        engine.feed(event, |result| lines.push(line(&result))).unwrap();
     }
     end(&mut engine, lines)
 }
 
+/// A result with its name.
+fn line(result: &Record<'_>) -> String {
+    format!("{} {}", result.id(), result.to_json())
+}
+
 /// Lets everything move once.
 fn go(engine: &mut Engine, lines: &mut Vec<String>) -> usize {
-    engine.step() + engine.poll(|result| lines.push(result.to_json()))
+    engine.step() + engine.poll(|result| lines.push(line(&result)))
 }
 
 /// Feeds an event; where a checkpoint waits to be cut, cuts it. Gives back how many results were before the cut.
 fn feed(engine: &mut Engine, event: &Event, lines: &mut Vec<String>) -> Option<usize> {
     let mut kept = None;
     loop {
-        match engine.feed(event.clone(), |result| lines.push(result.to_json())) {
+        match engine.feed(event.clone(), |result| lines.push(line(&result))) {
             Ok(()) => return kept,
             Err(EngineError::AtCheckpoint) => {
                 engine.cut(b"sink");
@@ -95,11 +103,13 @@ fn disturbed(
 ) -> Outcome {
     let mut lines = Vec::new();
     let mut done = 0;
-    let build = || {
+    // Whether results wait for their checkpoint must not matter, and may be another thing after a restart.
+    let build = |commits: bool| {
         let checkpoints = Checkpoints::in_directory(directory).by_hand();
+        let checkpoints = if commits { checkpoints.commit_on_checkpoint() } else { checkpoints };
         builder().checkpoints(checkpoints).build().expect("the engine can be built")
     };
-    let mut engine = build();
+    let mut engine = build(interruptions.first().is_some_and(|first| first.behind.is_multiple_of(2)));
     let all = events(&engine);
     let resize = |engine: &mut Engine, number: usize| {
         if resize_every == 0 || !number.is_multiple_of(resize_every) {
@@ -154,7 +164,7 @@ fn disturbed(
         // What is complete is written before the engine is gone.
         drop(engine);
         lines.truncate(kept.unwrap_or_default());
-        engine = build();
+        engine = build(interruption.behind.is_multiple_of(3));
         let resumed = engine.resumed().expect("there is a checkpoint");
         assert_eq!(resumed.events, behind as u64);
         assert_eq!(resumed.results, lines.len() as u64);
@@ -451,7 +461,7 @@ fn a_sink_that_has_counted_gets_no_result_twice() {
             let events = plain_events(&engine, 100);
             let mut sink = Vec::new();
             for event in &events[..45] {
-                engine.feed(event.clone(), |result| sink.push(result.to_json())).unwrap();
+                engine.feed(event.clone(), |result| sink.push(line(&result))).unwrap();
                 go(&mut engine, &mut sink);
             }
             while engine.take_checkpoint_news().is_empty() {
@@ -463,7 +473,7 @@ fn a_sink_that_has_counted_gets_no_result_twice() {
             assert!(resumed.results < sink.len() as u64, "something comes again");
             assert!(engine.resume_from(sink.len() as u64));
             for event in &events[resumed.events as usize..] {
-                engine.feed(event.clone(), |result| sink.push(result.to_json())).unwrap();
+                engine.feed(event.clone(), |result| sink.push(line(&result))).unwrap();
             }
             let sink = end_with(&mut engine, sink);
             let whole = undisturbed(&program, &|engine| plain_events(engine, 100));
@@ -473,6 +483,6 @@ fn a_sink_that_has_counted_gets_no_result_twice() {
 }
 
 fn end_with(engine: &mut Engine, mut lines: Vec<String>) -> Vec<String> {
-    engine.finish(|result| lines.push(result.to_json())).unwrap();
+    engine.finish(|result| lines.push(line(&result))).unwrap();
     lines
 }

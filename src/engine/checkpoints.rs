@@ -119,13 +119,13 @@ impl Checkpoints {
 
     /// A result is handed over when the checkpoint behind it is complete, and not before: so nobody is ever given one
     /// that a restart would make anew. Those in front of the checkpoint are part of it; a run that goes on from it
-    /// begins with handing them over, so a sink may get them twice, and always as the same ([`Record::seq`]). At the
+    /// begins with handing them over, so a sink may get them twice, and always as the same ([`Record::id`]). At the
     /// end of a run that has ended well the rest is handed over.
     ///
     /// With many results waiting a checkpoint is made before it is due. If none can be written, and a million wait, the
     /// run fails.
     ///
-    /// [`Record::seq`]: super::Record::seq
+    /// [`Record::id`]: super::Record::id
     ///
     /// ```
     /// use varpin::engine::{Checkpoints, Engine, Program};

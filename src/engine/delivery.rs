@@ -18,6 +18,9 @@ pub(super) struct Delivery {
     sinks: Option<Box<Sinks>>,
     /// Results that whoever takes them has already.
     passes_over: u64,
+    /// The number and the rank of the last result, and how many came before it with the same.
+    last: (u64, u16),
+    place: u32,
     /// Rows whose checkpoint is complete: they come before all others.
     committed: VecDeque<Row>,
     /// Where rows wait for that.
@@ -33,6 +36,8 @@ impl Delivery {
             layouts,
             sinks: sinks.map(Box::new),
             passes_over: 0,
+            last: (0, 0),
+            place: 0,
             committed: VecDeque::new(),
             uncommitted: None,
             outcome,
@@ -130,10 +135,13 @@ impl Delivery {
                 return false;
             }
         }
+        let number = (row.seq(), row.rank());
+        self.place = if number == self.last { self.place.saturating_add(1) } else { 0 };
+        self.last = number;
         if self.passes_over > 0 {
             self.passes_over -= 1;
         } else {
-            sink(self.layouts.record(row));
+            sink(self.layouts.record(row, self.place));
         }
         true
     }
@@ -143,10 +151,10 @@ impl Delivery {
         self.passes_over = results;
     }
 
-    /// A row that is a result.
+    /// The result that was handed over last.
     #[inline]
     pub(super) fn record<'a>(&'a self, row: &'a Row) -> Record<'a> {
-        self.layouts.record(row)
+        self.layouts.record(row, self.place)
     }
 
     /// Writes what sinks have collected; see [`Sinks::settle`].

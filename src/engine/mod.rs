@@ -69,7 +69,7 @@ pub use metrics::{LatencyMetrics, Metrics, MetricsReader, RingMetrics, WorkerMet
 pub use output::{Offer, Output};
 pub use program::{Program, ProgramError};
 pub use prometheus::prometheus;
-pub use record::{JsonLines, Record};
+pub use record::{JsonLines, Record, ResultId};
 pub use run::Engine;
 pub use stats::{BreakerStats, ContextStats, DeadLetter, HotKey, LostState, Stats, StreamCounts};
 pub use tuning::LowJitterStats;

@@ -47,8 +47,8 @@ impl Layouts {
         &self.streams[usize::from(row.rank()) - 1][usize::from(row.lane())].stream
     }
 
-    pub(super) fn record<'a>(&'a self, row: &'a Row) -> Record<'a> {
-        Record { row, layouts: self }
+    pub(super) fn record<'a>(&'a self, row: &'a Row, place: u32) -> Record<'a> {
+        Record { row, layouts: self, place }
     }
 }
 
@@ -57,6 +57,48 @@ impl Layouts {
 pub struct Record<'a> {
     row: &'a Row,
     layouts: &'a Layouts,
+    place: u32,
+}
+
+/// The name of a result, for a sink that has to know whether it has it already.
+///
+/// The same events give the same results with the same ids, also after a restart, where a program runs on one thread or
+/// merges rows in `deterministic` order (and the clock has no part in it). Ids ascend in the order in which results
+/// come.
+///
+/// ```
+/// use varpin::engine::{Engine, Program};
+/// let program = Program::parse("stream Max = A.partition_by(k).window(1s).aggregate(k: last(k), v: max(v))")?;
+/// let mut engine = Engine::builder(&program).build()?;
+/// let a = engine.event_type("A")?;
+/// let (k, v) = (a.field("k")?, a.field("v")?);
+/// for (at, key) in ["north", "south"].into_iter().enumerate() {
+///     let mut event = a.event(0);
+///     event.set(&k, key)?;
+///     event.set(&v, at as i64)?;
+///     engine.feed(event, |_| {})?;
+/// }
+/// let mut ids = Vec::new();
+/// engine.feed(a.event(1_000_000_000), |result| ids.push(result.id().to_string()))?;
+/// assert_eq!(ids, ["Max/3/0", "Max/3/1"]); // two windows that the third event has closed
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct ResultId<'a> {
+    /// The stream that made it.
+    pub stream: &'a str,
+    /// The number of the event that caused it ([`Record::seq`]).
+    pub seq: u64,
+    /// How many results of this stream come before it with the same number: windows of other keys, for one.
+    pub place: u32,
+}
+
+impl std::fmt::Display for ResultId<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { stream, seq, place } = self;
+        write!(f, "{stream}/{seq}/{place}")
+    }
 }
 
 impl<'a> Record<'a> {
@@ -88,6 +130,11 @@ impl<'a> Record<'a> {
     /// [`FLUSH_SEQ`](crate::context::FLUSH_SEQ).
     pub fn seq(&self) -> u64 {
         self.row.seq()
+    }
+
+    /// Its name among all results.
+    pub fn id(&self) -> ResultId<'a> {
+        ResultId { stream: self.stream(), seq: self.seq(), place: self.place }
     }
 
     /// Its fields in order; those without a value are left out.
