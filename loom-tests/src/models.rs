@@ -71,5 +71,6 @@ models! {
     7 supervise::a_heartbeat_is_seen_whole;
     8 checkpoint::a_barrier_divides_what_comes_in_any_order 2;
     8 checkpoint::a_barrier_divides_what_is_merged 2;
+    8 checkpoint::who_sees_that_it_was_decided_knows_how;
     8 checkpoint::who_has_the_last_share_has_them_all;
 }

@@ -7,9 +7,10 @@
 use std::collections::VecDeque;
 
 use crate::event::{Row, Snapshot, SnapshotError, SnapshotReader, write_count};
+use crate::flow::Verdict;
 use crate::sync::Arc;
 
-use super::writer::{Fate, Hub};
+use super::writer::Hub;
 
 /// With so many waiting the next checkpoint is not waited for: it is asked for.
 const ASKS_FROM: usize = 1 << 16;
@@ -62,16 +63,16 @@ impl Uncommitted {
     #[inline]
     pub(super) fn look(&mut self, committed: &mut VecDeque<Row>) {
         if let Some((checkpoint, _)) = self.under_way {
-            self.settle(self.hub.fate(checkpoint), committed);
+            self.settle(self.hub.verdict(checkpoint), committed);
         }
     }
 
-    fn settle(&mut self, fate: Fate, committed: &mut VecDeque<Row>) {
-        if fate == Fate::UnderWay {
+    fn settle(&mut self, verdict: Verdict, committed: &mut VecDeque<Row>) {
+        if verdict == Verdict::Open {
             return;
         }
         let Some((_, mut rows)) = self.under_way.take() else { return };
-        if fate == Fate::Written {
+        if verdict == Verdict::Success {
             committed.append(&mut rows);
         } else {
             rows.append(&mut self.open);

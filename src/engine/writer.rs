@@ -7,6 +7,7 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::checkpoint::{Checkpoint, Fingerprint, Section, Store, StoreError};
+use crate::flow::{Verdict, Verdicts};
 use crate::idle::{Parker, Waker};
 use crate::ring::{self, Receiver, Sender};
 use crate::sync::{Arc, AtomicBool, AtomicU64, JoinHandle, Mutex, MutexGuard, Ordering, spawn_named};
@@ -38,17 +39,6 @@ pub(super) struct Share {
 /// Something that may take its time, so it is left to the writer's thread.
 pub(super) type Before = Box<dyn FnOnce() -> std::io::Result<()> + Send>;
 
-/// What has become of a checkpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
-    /// It is not complete.
-    UnderWay,
-    /// It is on disk.
-    Written,
-    /// It will never be.
-    Failed,
-}
-
 /// The writer's end of a line.
 struct Back {
     shares: Receiver<Share>,
@@ -60,9 +50,8 @@ pub(super) struct Hub {
     state: Mutex<State>,
     /// The last checkpoint that has begun: what several inputs join.
     begun: AtomicU64,
-    /// The last checkpoint that is not under way any more, and the last that was written.
-    over: AtomicU64,
-    written: AtomicU64,
+    /// What has become of those that have begun: whether they were written.
+    verdicts: Verdicts,
     /// Somebody asks for a checkpoint before one is due.
     is_asked: AtomicBool,
     /// The writer is to end when it has nothing more to write.
@@ -170,26 +159,15 @@ impl Hub {
         self.is_asked.load(Ordering::Relaxed)
     }
 
-    /// What has become of a checkpoint that has begun.
+    /// Whether a checkpoint that has begun is on disk.
     #[inline]
-    pub(super) fn fate(&self, checkpoint: u64) -> Fate {
-        // Acquire: pairs with the Release in `settled`; if it is over, `written` says whether it is on disk.
-        if self.over.load(Ordering::Acquire) < checkpoint {
-            return Fate::UnderWay;
-        }
-        // Relaxed: the Acquire above has made it known.
-        let is_written = self.written.load(Ordering::Relaxed) >= checkpoint;
-        if is_written { Fate::Written } else { Fate::Failed }
+    pub(super) fn verdict(&self, checkpoint: u64) -> Verdict {
+        self.verdicts.of(checkpoint)
     }
 
     /// A checkpoint is under way no more; another one can begin.
     fn settled(&self, checkpoint: u64, is_written: bool) {
-        if is_written {
-            // Relaxed: made known by the Release below.
-            self.written.store(checkpoint, Ordering::Relaxed);
-        }
-        // Release: pairs with the Acquire in `fate`.
-        self.over.store(checkpoint, Ordering::Release);
+        self.verdicts.decide(checkpoint, is_written);
         self.state().is_under_way = false;
     }
 
@@ -272,8 +250,7 @@ impl Writer {
         let hub = Arc::new(Hub {
             state: Mutex::new(State::default()),
             begun: AtomicU64::new(0),
-            over: AtomicU64::new(0),
-            written: AtomicU64::new(0),
+            verdicts: Verdicts::default(),
             is_asked: AtomicBool::new(false),
             stops: AtomicBool::new(false),
             waker: parker.waker(),

@@ -29,6 +29,7 @@ mod report;
 mod ring_care;
 mod runtime;
 mod stage;
+mod verdict;
 mod ward;
 mod worker;
 
@@ -54,5 +55,6 @@ pub use runtime::{
     GRACE, OutsideEnds, Running, StartError, WorkerWatch, start, start_supervised, start_with,
 };
 pub use stage::{Cycle, Leftovers, Restarting, Stage, StateLost};
+pub use verdict::{Verdict, Verdicts};
 pub use ward::{News, Ward};
 pub use worker::{StageEnd, StageFailure, Worker};

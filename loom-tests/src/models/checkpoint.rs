@@ -1,13 +1,14 @@
 //! Claim 8: the barrier of a checkpoint divides what several rings bring, and whoever learns that the last has passed it
-//! finds what everybody has handed over.
+//! finds what everybody has handed over; and whoever learns that a checkpoint is no longer being written knows whether it
+//! was.
 //!
 //! Alignment is the shipped [`FanIn`]'s. The hand-over is the protocol of `engine/checkpoints`, over the shipped rings:
 //! each stage hands its share to the writer before it passes the barrier on; the output, which gets the barrier from
 //! everybody, hands over last.
 
-use varpin::flow::{FanIn, LaneOptions, MergeOrder, Ordered, OutPort};
+use varpin::flow::{FanIn, LaneOptions, MergeOrder, Ordered, OutPort, Verdict, Verdicts};
 use varpin::ring::{self, Receiver, Sender};
-use varpin::sync::{JoinHandle, spawn_named};
+use varpin::sync::{Arc, JoinHandle, spawn_named};
 
 /// An item with a sequence number, progress, or the barrier of a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,6 +114,26 @@ pub fn a_barrier_divides_what_is_merged() {
 /// Takes one item, if it comes within a few looks.
 fn take<T>(receiver: &mut Receiver<T>, looks: usize) -> Option<T> {
     (0..looks).find_map(|_| receiver.pop().ok())
+}
+
+pub fn who_sees_that_it_was_decided_knows_how() {
+    let verdicts = Arc::new(Verdicts::default());
+    let (mut row, mut rows): (Sender<u64>, _) = ring::bounded(1);
+    let deciding = Arc::clone(&verdicts);
+    let writer = spawn_named("writer", move || {
+        deciding.decide(1, true);
+        deciding.decide(2, false);
+        // Whoever hears of it asks, and is told.
+        row.push(2).unwrap();
+        row
+    });
+    // It waits for the first; then for the second. The verdict on an earlier one is nobody's business any more.
+    assert_ne!(verdicts.of(1), Verdict::Failure, "what has succeeded is never taken for a failure");
+    assert_ne!(verdicts.of(2), Verdict::Success);
+    if rows.pop() == Ok(2) {
+        assert_eq!(verdicts.of(2), Verdict::Failure);
+    }
+    writer.unwrap().join().unwrap();
 }
 
 pub fn who_has_the_last_share_has_them_all() {
