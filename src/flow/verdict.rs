@@ -1,7 +1,7 @@
 //! What has become of attempts that are numbered and made one after the other: one thread decides, any may ask.
 //!
-//! Two words, the last attempt that was decided and the last that succeeded. The second is stored first, so whoever sees
-//! that an attempt was decided knows how.
+//! Two words, the last attempt that was decided and the last that succeeded. The second is stored first, so whoever
+//! sees that an attempt was decided knows how.
 
 use crate::sync::{AtomicU64, Ordering};
 
