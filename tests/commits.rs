@@ -229,6 +229,14 @@ fn more_results_than_can_wait_end_the_run() {
 }
 
 #[test]
+fn what_a_program_promises_needs_a_directory() {
+    let program =
+        Program::parse("config engine { commit_on_checkpoint: true }\nstream S = A.emit(v: v)").unwrap();
+    let error = Engine::builder(&program).build().unwrap_err().to_string();
+    assert!(error.contains("nobody says where checkpoints are kept"), "{error}");
+}
+
+#[test]
 fn a_run_to_be_gone_on_with_can_keep_back_the_rest() {
     each(|program| {
         let directory = tempfile::tempdir().unwrap();

@@ -49,7 +49,13 @@ pub(super) struct Restored {
 impl Recovery {
     /// Opens the directory that the builder names; none if it names none. Refuses what cannot be written down.
     pub(super) fn open(builder: &Builder, supervision: &Supervision) -> Result<Option<Self>, BuildError> {
-        let Some(settings) = &builder.checkpoints else { return Ok(None) };
+        let Some(settings) = &builder.checkpoints else {
+            if builder.plan.engine.commits_on_checkpoint {
+                let message = "the program says `commit_on_checkpoint: true`, and nobody says where checkpoints are kept";
+                return Err(BuildError::Option(message.to_owned()));
+            }
+            return Ok(None);
+        };
         refuse(builder, supervision)?;
         let mut store = Store::open(&settings.directory, settings.kept).map_err(RecoveryError::from)?;
         if let Some(kill_at) = settings.kill_at {
