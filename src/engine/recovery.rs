@@ -51,7 +51,8 @@ impl Recovery {
     pub(super) fn open(builder: &Builder, supervision: &Supervision) -> Result<Option<Self>, BuildError> {
         let Some(settings) = &builder.checkpoints else {
             if builder.plan.engine.commits_on_checkpoint {
-                let message = "the program says `commit_on_checkpoint: true`, and nobody says where checkpoints are kept";
+                let message = "the program says `commit_on_checkpoint: true`, and nobody says where checkpoints are \
+                               kept";
                 return Err(BuildError::Option(message.to_owned()));
             }
             return Ok(None);
