@@ -25,5 +25,7 @@ pub use placement::{CpuWish, Placement, PlacementError, place};
 pub use quota::{
     CpuGroup, Throttling, cpu_groups, cpu_quota, parse_cfs_quota, parse_cpu_max, parse_throttling,
 };
+#[cfg(feature = "vpl")]
+pub(crate) use system::step_back;
 pub(crate) use system::{advise_huge_pages, huge_page_bytes};
 pub use topology::Topology;

@@ -103,13 +103,16 @@ fn disturbed(
 ) -> Outcome {
     let mut lines = Vec::new();
     let mut done = 0;
-    // Whether results wait for their checkpoint must not matter, and may be another thing after a restart.
-    let build = |commits: bool| {
-        let checkpoints = Checkpoints::in_directory(directory).by_hand();
+    // Whether results wait for their checkpoint must not matter, and may be another thing after a restart. Now nearly
+    // nothing of the state is written between two events, now some of it, now all.
+    let build = |commits: bool, slice: usize| {
+        let slice_bytes = [1, 50, 300, 1 << 14][slice % 4];
+        let checkpoints = Checkpoints::in_directory(directory).by_hand().slice_bytes(slice_bytes);
         let checkpoints = if commits { checkpoints.commit_on_checkpoint() } else { checkpoints };
         builder().checkpoints(checkpoints).build().expect("the engine can be built")
     };
-    let mut engine = build(interruptions.first().is_some_and(|first| first.behind.is_multiple_of(2)));
+    let first = interruptions.first().map_or(0, |first| first.behind);
+    let mut engine = build(!interruptions.is_empty() && first.is_multiple_of(2), first / 2);
     let all = events(&engine);
     let resize = |engine: &mut Engine, number: usize| {
         if resize_every == 0 || !number.is_multiple_of(resize_every) {
@@ -164,7 +167,7 @@ fn disturbed(
         // What is complete is written before the engine is gone.
         drop(engine);
         lines.truncate(kept.unwrap_or_default());
-        engine = build(interruption.behind.is_multiple_of(3));
+        engine = build(interruption.behind.is_multiple_of(3), number);
         let resumed = engine.resumed().expect("there is a checkpoint");
         assert_eq!(resumed.events, behind as u64);
         assert_eq!(resumed.results, lines.len() as u64);

@@ -18,6 +18,7 @@ fn sample(events: u64) -> Checkpoint {
         name: name.to_owned(),
         holdings: vec![Holding { stream: "S".to_owned(), keys: 3, items: 7 }],
         bytes: (0..bytes).map(|at| (at * 7 + events as usize) as u8).collect(),
+        further: Vec::new(),
     };
     Checkpoint {
         id: 0,
@@ -122,12 +123,12 @@ fn where_none_is_whole_nothing_is_begun_anew() {
 fn another_format_is_named() {
     let mut bytes = Vec::new();
     sample(1).write_to(&mut bytes, |_| Ok(())).unwrap();
-    // The first had nothing of results that wait for their checkpoint.
-    for other in [1, 9] {
+    // The first had nothing of results that wait for their checkpoint, the second all state of a stage in one piece.
+    for other in [1, 2, 9] {
         bytes[8] = other;
         assert_eq!(Checkpoint::read_from(&bytes), Err(Damage::Version(other.into())));
     }
-    assert_eq!(FORMAT_VERSION, 2, "a new version needs a test that the old one is refused by name");
+    assert_eq!(FORMAT_VERSION, 3, "a new version needs a test that the old one is refused by name");
     assert_eq!(Checkpoint::read_from(b"not one of these at all"), Err(Damage::NoCheckpoint));
 }
 

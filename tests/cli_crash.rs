@@ -135,6 +135,9 @@ impl Scene {
         let mut arguments = self.arguments("out.jsonl");
         arguments.extend(["--checkpoint-dir".to_owned(), self.path("kept").display().to_string()]);
         arguments.extend(["--checkpoint-events".to_owned(), every.to_string()]);
+        // The state is written bit by bit, while it goes on changing; now with more between two bits, now with less.
+        arguments
+            .extend(["--checkpoint-slice".to_owned(), ["1", "100", "16384", "16384"][every % 4].to_owned()]);
         arguments.extend(more.iter().map(|&argument| argument.to_owned()));
         let log = fs::File::create(self.path("log")).unwrap();
         let mut child =

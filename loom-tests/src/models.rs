@@ -72,5 +72,6 @@ models! {
     8 checkpoint::a_barrier_divides_what_comes_in_any_order 2;
     8 checkpoint::a_barrier_divides_what_is_merged 2;
     8 checkpoint::who_sees_that_it_was_decided_knows_how;
-    8 checkpoint::who_has_the_last_share_has_them_all;
+    8 checkpoint::shares_that_come_in_any_order_complete_it 2;
+    8 checkpoint::nobody_waits_for_a_share_that_never_comes 2;
 }

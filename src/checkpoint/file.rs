@@ -20,7 +20,7 @@ use std::fmt;
 use std::io::{self, Write};
 
 /// The version of the format that is written. Others are refused.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 
 const MAGIC: &[u8; 8] = b"VARPINCP";
 /// Magic, version, length.
@@ -56,6 +56,9 @@ pub struct Section {
     pub holdings: Vec<Holding>,
     /// The state itself; only its owner can read it.
     pub bytes: Vec<u8>,
+    /// Where it was not written in one piece: what comes behind `bytes`. In a file all is one, so there is none in a
+    /// section that was read.
+    pub further: Vec<Vec<u8>>,
 }
 
 /// Everything that there is to know at one place between two events.
@@ -152,12 +155,8 @@ impl Checkpoint {
     ) -> io::Result<u64> {
         let mut head = self.head();
         let section_heads: Vec<Vec<u8>> = self.sections.iter().map(Section::head).collect();
-        let inner: usize = self
-            .sections
-            .iter()
-            .zip(&section_heads)
-            .map(|(section, head)| head.len() + section.bytes.len())
-            .sum();
+        let inner: usize =
+            self.sections.iter().zip(&section_heads).map(|(section, head)| head.len() + section.len()).sum();
         let length = (head.len() + inner + CHECKSUM_BYTES) as u64;
         head[MAGIC.len() + 4..HEAD_BYTES].copy_from_slice(&length.to_le_bytes());
         let mut sum = 0;
@@ -176,10 +175,16 @@ impl Checkpoint {
             put(out, head)?;
             let (first, second) = section.bytes.split_at(section.bytes.len() / 2);
             put(out, first)?;
-            if at == middle {
+            if at == middle && section.further.is_empty() {
                 half_way(out)?;
             }
             put(out, second)?;
+            for (further, bytes) in section.further.iter().enumerate() {
+                if at == middle && further == section.further.len() / 2 {
+                    half_way(out)?;
+                }
+                put(out, bytes)?;
+            }
         }
         out.write_all(&sum.to_le_bytes())?;
         Ok(length)
@@ -240,6 +245,11 @@ impl Checkpoint {
 }
 
 impl Section {
+    /// How many bytes the state has.
+    fn len(&self) -> usize {
+        self.bytes.len() + self.further.iter().map(Vec::len).sum::<usize>()
+    }
+
     fn head(&self) -> Vec<u8> {
         let mut head = Vec::new();
         text(&mut head, &self.name);
@@ -249,7 +259,7 @@ impl Section {
             head.extend_from_slice(&keys.to_le_bytes());
             head.extend_from_slice(&items.to_le_bytes());
         }
-        head.extend_from_slice(&(self.bytes.len() as u64).to_le_bytes());
+        head.extend_from_slice(&(self.len() as u64).to_le_bytes());
         head
     }
 }

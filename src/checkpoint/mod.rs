@@ -8,10 +8,12 @@
 mod disk;
 mod drill;
 mod file;
+mod gentle;
 mod lock;
 mod store;
 
 pub use disk::{Disk, Step, SystemDisk};
 pub use drill::{KillAt, KillingDisk};
 pub use file::{Checkpoint, Damage, FORMAT_VERSION, Fingerprint, Holding, Section};
+pub use gentle::GentleDisk;
 pub use store::{Found, KEPT, Listed, Store, StoreError, list};

@@ -177,6 +177,9 @@ pub(super) struct RunArgs {
     /// `faults`)
     #[arg(long, value_name = "STEP:N", hide = true)]
     pub(super) checkpoint_kill: Option<String>,
+    /// For tests: so many bytes of state are written between two things that a stage does
+    #[arg(long, value_name = "BYTES", hide = true)]
+    pub(super) checkpoint_slice: Option<NonZeroUsize>,
     /// Take the program's warnings for errors
     #[arg(long)]
     pub(super) strict: bool,

@@ -138,6 +138,9 @@ pub(super) fn asked(
     if typed.allow_changed {
         checkpoints = checkpoints.allow_changed();
     }
+    if let Some(slice) = typed.checkpoint_slice {
+        checkpoints = checkpoints.slice_bytes(slice.get());
+    }
     kill_at(checkpoints, typed.checkpoint_kill.as_deref()).map(Some)
 }
 

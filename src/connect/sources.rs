@@ -4,7 +4,7 @@
 
 use std::fs::File;
 
-use crate::event::{Keeps, Row, Snapshot, SnapshotError, SnapshotReader};
+use crate::event::{Keeps, Pieces, Row, Snapshot, SnapshotError, SnapshotReader};
 use crate::format::{BadInput, EventSource, InputType, InputTypes, Position, SourceOptions};
 use crate::vpl::plan::{Plan, SourceFilePlan};
 
@@ -83,7 +83,7 @@ impl Sources {
 
 /// Where each file is, at the event that comes next.
 impl Keeps for Sources {
-    fn save(&self, out: &mut Vec<u8>) {
+    fn save(&mut self, out: &mut Vec<u8>) {
         let Self { files, current: _, first: _, skip_bad_lines: _, outcome: _ } = self;
         for SourceFile { place: _, source, row: _, head, ended: _, before } in files {
             let Position { offset, lines, batch_ns, in_long_line } =
@@ -94,6 +94,8 @@ impl Keeps for Sources {
             in_long_line.write(out);
         }
     }
+
+    fn save_more(&mut self, _pieces: &mut Pieces) {}
 
     fn restore(&mut self, from: &mut SnapshotReader<'_>) -> Result<(), SnapshotError> {
         for file in &mut self.files {

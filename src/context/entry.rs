@@ -21,7 +21,7 @@ pub struct Entry<'a> {
 
 impl Entry<'_> {
     /// Writes it down.
-    pub fn save(&self, out: &mut Vec<u8>) {
+    pub fn save(&mut self, out: &mut Vec<u8>) {
         let Self { last_seq, events, ticker, live } = self;
         last_seq.write(out);
         events.write(out);

@@ -12,7 +12,7 @@
 use std::sync::Arc;
 
 use crate::clock::Clock;
-use crate::event::{Keeps, Snapshot, SnapshotError, SnapshotReader};
+use crate::event::{Keeps, Pieces, Snapshot, SnapshotError, SnapshotReader};
 
 /// From one tick to the next, where an event comes.
 const BUSY_GAP_NS: u64 = 1_000_000;
@@ -77,10 +77,12 @@ impl LiveClock {
 
 /// The time that was told last: a clock that was set back in the meantime stands still until it is there again.
 impl Keeps for LiveClock {
-    fn save(&self, out: &mut Vec<u8>) {
+    fn save(&mut self, out: &mut Vec<u8>) {
         let Self { clock: _, ticks: _, now_ns, looked_ns: _, ticked_ns: _ } = self;
         now_ns.write(out);
     }
+
+    fn save_more(&mut self, _pieces: &mut Pieces) {}
 
     fn restore(&mut self, from: &mut SnapshotReader<'_>) -> Result<(), SnapshotError> {
         self.now_ns = self.now_ns.max(Snapshot::read(from)?);

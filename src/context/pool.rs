@@ -13,7 +13,7 @@
 use std::cmp::Ordering;
 
 use crate::event::order::{key_cmp, key_hash};
-use crate::event::{Keeps, Row, Snapshot, SnapshotError, SnapshotReader, Value};
+use crate::event::{Keeps, Pieces, Row, Snapshot, SnapshotError, SnapshotReader, Value};
 use crate::flow::{MergeOrder, way_of};
 use crate::vpl::plan::{Plan, PoolPlan, Strategy, StreamPlan, WindowPlan};
 
@@ -307,7 +307,7 @@ impl Scatter {
 }
 
 impl Keeps for Scatter {
-    fn save(&self, out: &mut Vec<u8>) {
+    fn save(&mut self, out: &mut Vec<u8>) {
         let Self {
             stream: _,
             ports,
@@ -333,6 +333,8 @@ impl Keeps for Scatter {
         watermark.write(out);
         told_ns.write(out);
     }
+
+    fn save_more(&mut self, _pieces: &mut Pieces) {}
 
     fn restore(&mut self, from: &mut SnapshotReader<'_>) -> Result<(), SnapshotError> {
         self.turn = Snapshot::read(from)?;

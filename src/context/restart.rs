@@ -42,6 +42,8 @@ pub(super) enum Suspect {
 
 impl ContextStage {
     pub(super) fn start_again(&mut self, restarting: &Restarting<'_>) -> Result<Vec<StateLost>, String> {
+        // What was there at the barrier has been written before it was changed.
+        self.finish_saving();
         let (mut fresh, lost) = self.start_from()?;
         self.past = self.counts();
         let doing = std::mem::replace(&mut self.doing, Doing::Rows);

@@ -26,6 +26,7 @@ use super::elastic::StageCommand;
 use super::gate::{Admission, Gate, GateKeeper, refused};
 use super::gauges::{Reporting, StreamGauges};
 use super::restart::{Doing, Suspect};
+use super::saving::{Saver, SnapshotSink};
 use super::skew::PoolSkew;
 use super::streams::{Failure, Outlet, Streams};
 
@@ -42,18 +43,6 @@ pub trait FailureSink: Send {
 
     /// Nothing more will be asked of it: what waits is given up.
     fn close(&mut self);
-}
-
-/// Where a stage puts its share of a checkpoint.
-pub trait SnapshotSink: Send {
-    /// A buffer that is empty; one that was used before, where there is one.
-    fn buffer(&mut self) -> Vec<u8>;
-
-    /// Takes the stage's share: its state, and what it holds of each stream. Waits for nobody.
-    fn hand_over(&mut self, checkpoint: u64, state: Vec<u8>, holds: Vec<(String, StreamStats)>);
-
-    /// The stage has come to its end as it should: all that will ever come of its input has been sent.
-    fn ended(&mut self);
 }
 
 /// What a context's stage is made of.
@@ -134,7 +123,7 @@ pub struct ContextStage {
     hottest: Arc<Mutex<Vec<PoolSkew>>>,
     gauges: StreamGauges,
     reporting: Reporting,
-    snapshots: Option<Box<dyn SnapshotSink>>,
+    saver: Option<Saver>,
     resizing: Option<Box<Resizing>>,
     /// By lane: its rows come out of the order of their numbers. Lanes that are added later are of that kind.
     unordered: Vec<bool>,
@@ -278,7 +267,7 @@ impl ContextStage {
             hottest: parts.hottest,
             gauges: parts.gauges,
             reporting: Reporting::default(),
-            snapshots: parts.snapshots,
+            saver: parts.snapshots.map(Saver::new),
             resizing: parts.inbox.map(|inbox| Box::new(Resizing::new(inbox))),
             rebuild: parts.rebuild,
             gate: parts.gate.map(Gate::new),
@@ -430,7 +419,7 @@ impl ContextStage {
     }
 
     /// The barrier of a checkpoint has come on every lane: everything in front of it has been run, and nothing behind
-    /// it. Writes the state down and passes the barrier on, behind everything that pends.
+    /// it. Begins to write the state down and passes the barrier on, behind everything that pends.
     ///
     /// Where an output is blocked the round at hand may not have been run yet: the barrier waits for it. It waits for
     /// nobody else, least of all for room.
@@ -445,10 +434,8 @@ impl ContextStage {
         if self.rings.waits {
             return;
         }
-        if let Some(snapshots) = &mut self.snapshots {
-            let mut state = snapshots.buffer();
-            self.streams.save(&mut state);
-            snapshots.hand_over(checkpoint, state, self.streams.holds());
+        if let Some(saver) = &mut self.saver {
+            saver.begin(checkpoint, &mut self.streams);
         }
         let seq = self.inputs.frontier();
         self.inputs.pass_checkpoint();
@@ -461,8 +448,28 @@ impl ContextStage {
         }
     }
 
+    /// Writes more of the state down, while a checkpoint has its barrier behind the stage. False where there is none.
+    #[inline]
+    fn save_more(&mut self) -> bool {
+        match &mut self.saver {
+            Some(saver) if saver.is_under_way() => {
+                saver.go_on(&mut self.streams);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Writes all of the state down that is left: the streams end here.
+    pub(super) fn finish_saving(&mut self) {
+        if let Some(saver) = &mut self.saver {
+            saver.finish(&mut self.streams);
+        }
+    }
+
     /// The end of the input.
     fn flush(&mut self) {
+        self.finish_saving();
         self.rings.begin();
         self.doing = Doing::Flush;
         // One worker would have flushed them by their times; under `deterministic` their tags say more.
@@ -484,6 +491,15 @@ impl ContextStage {
         // to wait for somebody who waits for this very end. So it is told as progress, on each ring as soon
         // as there is room.
         self.rings.ports.note_progress(super::FLUSH_SEQ);
+    }
+}
+
+/// Where nobody closes it, as where an engine is dropped.
+impl Drop for ContextStage {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.finish_saving();
+        }
     }
 }
 
@@ -567,12 +583,14 @@ impl Stage for ContextStage {
             return Cycle::Done;
         }
         if self.flushed && !self.rings.ports.are_blocked() && !self.rings.waits {
-            if let Some(snapshots) = &mut self.snapshots {
-                snapshots.ended();
+            if let Some(saver) = &mut self.saver {
+                saver.ended();
             }
             return Cycle::Done;
         }
-        let work = drained.taken + drained.signals + published;
+        // Behind what was published, so that nothing waits for it that is done.
+        let saved = self.save_more();
+        let work = drained.taken + drained.signals + published + usize::from(saved);
         if self.reporting.is_due(work > 0) {
             self.streams.report(&self.gauges, &self.past);
         }
@@ -599,6 +617,7 @@ impl Stage for ContextStage {
     }
 
     fn close(&mut self, leftovers: &mut Leftovers) {
+        self.finish_saving();
         self.rings.settle();
         self.rings.failures.close();
         *self.stats.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = self.counts();

@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 
 use crate::event::json::json_text;
-use crate::event::{Keeps, Row, Signal, SnapshotError, SnapshotReader, Value};
+use crate::event::{Row, Signal, Value};
 use crate::flow::{MergeOrder, StateLost};
 use crate::operators::{
     CompileError, Decider, Emit, Env, Limits, Moved, OperatorError, Part, Remap, StreamRuntime, StreamStats,
@@ -27,8 +27,9 @@ use super::holdback::Holdback;
 use super::lanes::lanes_to;
 use super::pool::{PoolWorker, Scatter, Tags, tags_by_rank};
 use super::skew::PoolSkew;
-use super::snapshot::{Saved, StateOf};
 use super::topology::{From, StageSpec, Topology};
+
+mod state;
 
 /// Keys of a stream that are named where its state is lost.
 const EXAMPLE_KEYS: usize = 10;
@@ -131,6 +132,8 @@ pub struct Streams {
     /// By rank: the tags by which rows of pools are put in order. Empty where none has any.
     tags: Vec<Tags>,
     env: Env,
+    /// Streams of which all has been saved, while that is under way.
+    saved: usize,
     #[cfg(feature = "faults")]
     faults: StageFaults,
 }
@@ -247,6 +250,7 @@ impl Streams {
             worker,
             tags,
             env,
+            saved: 0,
             #[cfg(feature = "faults")]
             faults: StageFaults::default(),
         })
@@ -649,50 +653,6 @@ impl Streams {
     /// Of each stream with a pool that has its front here: the keys with the most rows, and about how many.
     pub fn hottest_keys(&self) -> Vec<PoolSkew> {
         self.scatters.iter().flatten().map(Scatter::hottest).collect()
-    }
-
-    /// Writes down what they know of earlier events; between two rounds, when nothing waits.
-    pub fn save(&self, out: &mut Vec<u8>) {
-        debug_assert!(self.queues.iter().all(Vec::is_empty), "a round is over before the next thing begins");
-        debug_assert!(self.holdbacks.iter().flatten().all(|holdback| !holdback.waits()));
-        for (at, runtime) in self.runtimes.iter().enumerate() {
-            let scatter = self.scatters.get(at).and_then(Option::as_ref);
-            StateOf {
-                stream: runtime.name(),
-                worker: self.worker.as_ref().map(PoolWorker::index),
-                pool: scatter.map(Scatter::workers),
-            }
-            .write(out, |out| {
-                runtime.save(out);
-                if let Some(scatter) = scatter {
-                    scatter.save(out);
-                }
-                self.env.save(out);
-            });
-        }
-    }
-
-    /// What each of them holds, to be told to people.
-    pub fn holds(&self) -> Vec<(String, StreamStats)> {
-        self.runtimes.iter().map(|runtime| (runtime.name().to_owned(), runtime.stats())).collect()
-    }
-
-    /// Takes up what the same streams have written down.
-    pub fn restore(&mut self, saved: &Saved) -> Result<(), SnapshotError> {
-        let worker = self.worker.as_ref().map(PoolWorker::index);
-        for (at, runtime) in self.runtimes.iter_mut().enumerate() {
-            let Some(bytes) = saved.of(runtime.name(), worker) else { continue };
-            let mut reader = SnapshotReader::new(bytes);
-            runtime.restore(&mut reader)?;
-            if let Some(scatter) = self.scatters.get_mut(at).and_then(Option::as_mut) {
-                scatter.restore(&mut reader)?;
-            }
-            // The same for every stream of a stage.
-            self.env.restore(&mut reader)?;
-            reader.end()?;
-        }
-        self.hold_back_from_here();
-        Ok(())
     }
 
     /// Watermarks that are held back go on where they were.

@@ -4,7 +4,7 @@
 //! the event that moved the time there. So a replay repeats, and a tick is an input event like any other, with a
 //! sequence number of its own.
 
-use crate::event::{Keeps, Row, Snapshot, SnapshotError, SnapshotReader, Value};
+use crate::event::{Keeps, Pieces, Row, Snapshot, SnapshotError, SnapshotReader, Value};
 use crate::vpl::plan::{Plan, TICK_FIELD, TimerPlan};
 
 /// The timers of a program.
@@ -69,13 +69,15 @@ impl Ticker {
 }
 
 impl Keeps for Ticker {
-    fn save(&self, out: &mut Vec<u8>) {
+    fn save(&mut self, out: &mut Vec<u8>) {
         let Self { timers, started } = self;
         started.write(out);
         for Timer { plan: _, slots: _, time_slot: _, next_ns } in timers {
             next_ns.write(out);
         }
     }
+
+    fn save_more(&mut self, _pieces: &mut Pieces) {}
 
     fn restore(&mut self, from: &mut SnapshotReader<'_>) -> Result<(), SnapshotError> {
         self.started = Snapshot::read(from)?;

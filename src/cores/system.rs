@@ -102,6 +102,14 @@ mod os {
         u64::try_from(set).map_err(|_| last_error().to_string())
     }
 
+    /// Lets other threads go before the one that calls, from now on.
+    #[cfg(feature = "vpl")]
+    pub(crate) fn step_back() {
+        const NICE: libc::c_int = 10;
+        // SAFETY: 0 is the current thread, and no memory is touched. A lower priority is never refused.
+        unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) };
+    }
+
     /// Asks for huge pages for these `bytes` and what else is on their pages.
     pub(crate) fn advise_huge_pages(address: usize, bytes: usize) -> io::Result<()> {
         // SAFETY: this option takes a number and changes nothing.
@@ -147,6 +155,9 @@ mod os {
         Err(ONLY_LINUX.to_owned())
     }
 
+    #[cfg(feature = "vpl")]
+    pub(crate) fn step_back() {}
+
     pub(crate) fn advise_huge_pages(_address: usize, _bytes: usize) -> io::Result<()> {
         Err(io::Error::new(io::ErrorKind::Unsupported, ONLY_LINUX))
     }
@@ -156,6 +167,8 @@ mod os {
     }
 }
 
+#[cfg(feature = "vpl")]
+pub(crate) use os::step_back;
 pub(crate) use os::{advise_huge_pages, huge_page_bytes};
 pub(super) use os::{lock_memory, locked_bytes, set_realtime, set_timer_slack_ns};
 

@@ -526,10 +526,9 @@ pub(super) fn made_stage(
         stats: Arc::clone(&stats.counts),
         hottest: Arc::clone(&stats.hottest),
         gauges: builder.registry.stage(&stats),
-        snapshots: builder
-            .hub
-            .as_ref()
-            .map(|hub| Box::new(StagePart::new(hub, &spec.name)) as Box<dyn SnapshotSink>),
+        snapshots: builder.checkpoints.as_ref().zip(builder.hub.as_ref()).map(|(settings, hub)| {
+            Box::new(StagePart::new(settings, hub, &spec.name)) as Box<dyn SnapshotSink>
+        }),
         inbox,
         from_pool,
         shares_flush,

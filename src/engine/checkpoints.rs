@@ -1,15 +1,15 @@
 //! Checkpoints as an embedder asks for them, and the parts that the ends of an engine have in them.
 //!
 //! The input begins one: it sends a barrier behind the last event. Each stage, when the barrier has come over all of
-//! its rings, hands its state to the writer's thread and passes the barrier on, the output comes last. Everybody hands
-//! over before he passes the barrier on; so when the share of the output is there, everybody's is, and the checkpoint
-//! is written. One is under way at a time.
+//! its rings, begins to write its state down and passes the barrier on; the output comes last. Whoever has written his
+//! share hands it to the writer's thread; when those of all who take part are there the checkpoint is written. One is
+//! under way at a time.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::checkpoint::{KEPT, KillAt, Section};
-use crate::context::SnapshotSink;
+use crate::context::{SLICE_BYTES, Saver, SnapshotSink};
 use crate::event::Snapshot;
 use crate::operators::StreamStats;
 use crate::ring::{Receiver, Sender};
@@ -61,6 +61,7 @@ pub struct Checkpoints {
     by_hand: bool,
     /// Results are handed over when their checkpoint is complete.
     pub(super) commits: bool,
+    slice_bytes: usize,
     pub(super) kill_at: Option<KillAt>,
 }
 
@@ -75,6 +76,7 @@ impl Checkpoints {
             allows_changed: false,
             by_hand: false,
             commits: false,
+            slice_bytes: SLICE_BYTES,
             kill_at: None,
         }
     }
@@ -149,6 +151,15 @@ impl Checkpoints {
         self
     }
 
+    /// How many bytes of state are written between two things that a stage does. For tests, which make it small so
+    /// that much happens between.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn slice_bytes(mut self, bytes: usize) -> Self {
+        self.slice_bytes = bytes;
+        self
+    }
+
     /// How often the program says, where the caller says nothing.
     pub(super) fn declared(&mut self, settings: &EngineSettings) {
         self.commits |= settings.commits_on_checkpoint;
@@ -218,17 +229,22 @@ pub enum CheckpointNews {
 /// The line from one who takes part to the writer, and back.
 pub(super) struct Line {
     shares: Sender<Share>,
-    /// Buffers that were written.
-    empty: Receiver<Vec<u8>>,
+    /// Chunks that were written.
+    used: Receiver<Vec<Vec<u8>>>,
 }
 
 impl Line {
-    pub(super) fn new(shares: Sender<Share>, empty: Receiver<Vec<u8>>) -> Self {
-        Self { shares, empty }
+    pub(super) fn new(shares: Sender<Share>, used: Receiver<Vec<Vec<u8>>>) -> Self {
+        Self { shares, used }
     }
 
+    fn chunks(&mut self) -> Vec<Vec<u8>> {
+        self.used.pop().unwrap_or_default()
+    }
+
+    /// One that is empty.
     fn buffer(&mut self) -> Vec<u8> {
-        let mut buffer = self.empty.pop().unwrap_or_default();
+        let mut buffer = self.chunks().pop().unwrap_or_default();
         buffer.clear();
         buffer
     }
@@ -246,28 +262,34 @@ pub(super) struct StagePart {
     hub: Arc<Hub>,
     line: Line,
     name: String,
+    slice_bytes: usize,
 }
 
 impl StagePart {
-    pub(super) fn new(hub: &Arc<Hub>, stage: &str) -> Self {
+    pub(super) fn new(settings: &Checkpoints, hub: &Arc<Hub>, stage: &str) -> Self {
         let name = section_of(stage);
-        Self { hub: Arc::clone(hub), line: hub.line(Some(name.clone())), name }
+        let line = hub.line(Some(name.clone()));
+        Self { hub: Arc::clone(hub), line, name, slice_bytes: settings.slice_bytes }
     }
 }
 
 impl SnapshotSink for StagePart {
-    fn buffer(&mut self) -> Vec<u8> {
-        self.line.buffer()
+    fn chunks(&mut self) -> Vec<Vec<u8>> {
+        self.line.chunks()
     }
 
-    fn hand_over(&mut self, checkpoint: u64, state: Vec<u8>, holds: Vec<(String, StreamStats)>) {
+    fn slice_bytes(&self) -> usize {
+        self.slice_bytes
+    }
+
+    fn hand_over(&mut self, checkpoint: u64, state: Vec<Vec<u8>>, holds: Vec<(String, StreamStats)>) {
         let holding = |(stream, stats): (String, StreamStats)| crate::checkpoint::Holding {
             stream,
             keys: stats.keys as u64,
             items: (stats.window_rows + stats.distinct_values) as u64,
         };
         let holdings = holds.into_iter().map(holding).collect();
-        let section = Section { name: self.name.clone(), holdings, bytes: state };
+        let section = Section { name: self.name.clone(), holdings, bytes: Vec::new(), further: state };
         self.line.send(Share { checkpoint, section, ..Share::default() });
     }
 
@@ -297,7 +319,7 @@ impl MeetingPart {
     ) {
         let mut bytes = self.line.buffer();
         save(&mut bytes);
-        let section = Section { name: MEETING.to_owned(), holdings: Vec::new(), bytes };
+        let section = Section { name: MEETING.to_owned(), bytes, ..Section::default() };
         self.line.send(Share { checkpoint, section, events, seq, ..Share::default() });
     }
 
@@ -406,7 +428,7 @@ impl InputPart {
             let mut bytes = Vec::new();
             self.position.write(&mut bytes);
             save(&mut bytes);
-            self.hub.close_input(Section { name: self.name.clone(), holdings: Vec::new(), bytes });
+            self.hub.close_input(Section { name: self.name.clone(), bytes, ..Section::default() });
         }
     }
 
@@ -427,7 +449,7 @@ impl InputPart {
         let mut bytes = self.line.buffer();
         self.position.write(&mut bytes);
         save(&mut bytes);
-        let section = Section { name: self.name.clone(), holdings: Vec::new(), bytes };
+        let section = Section { name: self.name.clone(), bytes, ..Section::default() };
         self.line.send(Share { checkpoint, section, events, seq, ..Share::default() });
         Some(checkpoint)
     }
@@ -474,8 +496,8 @@ impl OutputPart {
         position.to_vec().write(&mut bytes);
         results.write(&mut bytes);
         save(&mut bytes, &mut before);
-        let section = Section { name: OUTPUT.to_owned(), holdings: Vec::new(), bytes };
-        self.line.send(Share { checkpoint, section, is_last: true, before, ..Share::default() });
+        let section = Section { name: OUTPUT.to_owned(), bytes, ..Section::default() };
+        self.line.send(Share { checkpoint, section, before, ..Share::default() });
     }
 }
 
@@ -483,7 +505,7 @@ impl OutputPart {
 pub(super) struct InlineParts {
     pub(super) input: InputPart,
     pub(super) output: OutputPart,
-    pub(super) stage: StagePart,
+    pub(super) stage: Saver,
     /// Begun; where the sink is has not been said yet.
     pub(super) under_way: Option<u64>,
 }
@@ -493,7 +515,7 @@ impl InlineParts {
         Self {
             input: InputPart::new(settings, hub, (0, 1), events),
             output: OutputPart::new(settings, hub),
-            stage: StagePart::new(hub, "main"),
+            stage: Saver::new(Box::new(StagePart::new(settings, hub, "main"))),
             under_way: None,
         }
     }

@@ -99,6 +99,12 @@ impl Delivery {
         !self.committed.is_empty()
     }
 
+    /// Whether there could be some.
+    #[inline]
+    pub(super) fn may_have_committed(&self) -> bool {
+        self.uncommitted.is_some() || !self.committed.is_empty()
+    }
+
     /// The next row whose checkpoint is complete.
     pub(super) fn next_committed(&mut self) -> Option<Row> {
         self.committed.pop_front()

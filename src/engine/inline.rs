@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::connect::{Outcome, SinkCounts, Sources};
-use crate::context::{Entry, Failure, LiveClock, Outlet, SnapshotSink, StreamGauges, Streams, Ticker};
+use crate::context::{Entry, Failure, LiveClock, Outlet, StreamGauges, Streams, Ticker};
 use crate::event::{Row, SnapshotError, SnapshotReader, Value};
 use crate::metrics::LatencyWriter;
 use crate::operators::StreamStats;
@@ -27,6 +27,9 @@ pub(super) const DEAD_LETTERS_KEPT: usize = 10_000;
 /// Events of sources that one poll feeds.
 const SOURCE_EVENTS: usize = 4096;
 
+/// Events between two slices of a state that is being written down.
+const EVENTS_PER_SLICE: u32 = 32;
+
 /// A program that runs where it is called.
 pub(super) struct Inline {
     front: Front,
@@ -42,6 +45,8 @@ pub(super) struct Inline {
     queue: Queue,
     told: Told,
     checkpoints: Option<Box<InlineParts>>,
+    /// Until the next slice of the state is written, while that is under way.
+    events_to_slice: u32,
 }
 
 /// Events after which counts are stored where others can read them.
@@ -284,6 +289,7 @@ impl Inline {
             queue,
             told,
             checkpoints: None,
+            events_to_slice: 0,
         }
     }
 
@@ -313,15 +319,43 @@ impl Inline {
     #[inline]
     pub(super) fn checkpoint_due(&mut self) -> bool {
         let Some(parts) = &mut self.checkpoints else { return false };
-        self.queue.rows.is_empty() && !self.delivery.has_committed() && parts.input.is_due(self.events)
+        // Asked for each event, and nearly always not.
+        parts.input.is_due(self.events) && self.queue.rows.is_empty() && !self.delivery.has_committed()
+    }
+
+    /// Writes more of the state down, behind so many events.
+    #[inline]
+    fn save_more(&mut self, events: u32) {
+        if self.events_to_slice > 0 {
+            self.events_to_slice = self.events_to_slice.saturating_sub(events);
+            if self.events_to_slice == 0 {
+                self.save_slice();
+            }
+        }
+    }
+
+    #[cold]
+    fn save_slice(&mut self) {
+        if let Some(parts) = &mut self.checkpoints {
+            parts.stage.go_on(&mut self.front.streams);
+            self.events_to_slice = if parts.stage.is_under_way() { EVENTS_PER_SLICE } else { 0 };
+        }
+    }
+
+    /// Writes all of the state down that is left: the streams end here.
+    fn finish_saving(&mut self) {
+        if let Some(parts) = &mut self.checkpoints {
+            parts.stage.finish(&mut self.front.streams);
+            self.events_to_slice = 0;
+        }
     }
 
     #[inline]
     fn checkpoint_if_due(&mut self) {
         if let Some(parts) = &mut self.checkpoints
+            && parts.input.is_due_by_itself(self.events)
             && self.queue.rows.is_empty()
             && !self.delivery.has_committed()
-            && parts.input.is_due_by_itself(self.events)
         {
             self.checkpoint(&[]);
             self.cut(&[], Vec::new());
@@ -335,13 +369,12 @@ impl Inline {
         let Some(parts) = checkpoints.as_mut().filter(|_| is_clear) else { return false };
         let (count, seq) = (*events, front.last_seq);
         parts.under_way = parts.input.begin((count, count), seq, position, |out| {
-            save_sources(sources.as_ref(), out);
+            save_sources(sources.as_mut(), out);
             entry(front, events).save(out);
         });
         let Some(checkpoint) = parts.under_way else { return false };
-        let mut state = parts.stage.buffer();
-        front.streams.save(&mut state);
-        parts.stage.hand_over(checkpoint, state, front.streams.holds());
+        parts.stage.begin(checkpoint, &mut front.streams);
+        self.events_to_slice = EVENTS_PER_SLICE;
         true
     }
 
@@ -476,12 +509,14 @@ impl Inline {
             self.queue.event();
             self.front.run(due, &mut self.queue);
             taken(&mut self.sources);
+            self.save_more(1);
         }
         if self.queue.rows.len() >= limit {
             return Ok(false);
         }
         self.begin();
         self.front.run(row, &mut self.queue);
+        self.save_more(1);
         Ok(true)
     }
 
@@ -492,7 +527,7 @@ impl Inline {
         row: &mut Row,
         mut sink: impl FnMut(Record<'_>),
     ) -> Result<(), EngineError> {
-        if !self.queue.rows.is_empty() || self.checkpoints.is_some() {
+        if !self.queue.rows.is_empty() || self.delivery.may_have_committed() {
             self.hand_over(&mut sink);
         }
         if self.sources.is_some() {
@@ -502,6 +537,7 @@ impl Inline {
         let Self { front, delivery, queue, .. } = self;
         front.run(row, &mut Through { delivery, sink, queue });
         if self.checkpoints.is_some() {
+            self.save_more(1);
             self.checkpoint_if_due();
         }
         Ok(())
@@ -531,6 +567,7 @@ impl Inline {
                 self.report();
             }
             count += 1;
+            self.save_more(1);
             self.check()?;
         }
         // Not for each of them: between two events from elsewhere it would not be known where that input is.
@@ -605,6 +642,7 @@ impl Inline {
         self.end(&mut sink);
         self.delivery.settle(true);
         self.rest();
+        self.save_more(EVENTS_PER_SLICE);
         if !self.is_finished() {
             self.checkpoint_if_due();
         }
@@ -626,6 +664,7 @@ impl Inline {
     }
 
     fn flush(&mut self, sink: impl FnMut(Record<'_>)) {
+        self.finish_saving();
         self.finished = true;
         if self.queue.fatal.is_none() {
             let Self { front, delivery, queue, .. } = self;
@@ -639,11 +678,21 @@ impl Inline {
         if self.sources.is_some() {
             self.closing = true;
         } else if !self.is_finished() {
+            self.finish_saving();
             self.finished = true;
             self.queue.no_event();
             self.front.streams.flush(&mut self.queue);
         }
         self.report();
+    }
+}
+
+/// Where nobody has ended the run.
+impl Drop for Inline {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.finish_saving();
+        }
     }
 }
 

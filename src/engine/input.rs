@@ -122,7 +122,7 @@ impl Input {
     }
 
     /// What a checkpoint has of it behind its position.
-    fn save(end: &mut End, sources: Option<&Sources>, out: &mut Vec<u8>) {
+    fn save(end: &mut End, sources: Option<&mut Sources>, out: &mut Vec<u8>) {
         save_sources(sources, out);
         match end {
             End::Router(router) => router.entry().save(out),
@@ -151,7 +151,7 @@ impl Input {
             End::Ring { .. } => (0, 0),
         };
         let own = if let End::Ring { rows, .. } = end { *rows } else { events };
-        let save = |out: &mut Vec<u8>| Self::save(end, sources.as_deref(), out);
+        let save = |out: &mut Vec<u8>| Self::save(end, sources.as_deref_mut(), out);
         let begun = part.begin((own, events), seq, position, save);
         if let Some(checkpoint) = begun {
             match &mut self.end {
@@ -481,7 +481,7 @@ impl fmt::Debug for Input {
 }
 
 /// Writes down where the program's own files are.
-pub(super) fn save_sources(sources: Option<&Sources>, out: &mut Vec<u8>) {
+pub(super) fn save_sources(sources: Option<&mut Sources>, out: &mut Vec<u8>) {
     let mut bytes = Vec::new();
     if let Some(sources) = sources {
         sources.save(&mut bytes);

@@ -2,7 +2,7 @@
 
 use std::fmt::{Debug, Write};
 
-use crate::checkpoint::{Checkpoint, Fingerprint, Found, KillingDisk, Store};
+use crate::checkpoint::{Checkpoint, Fingerprint, Found, GentleDisk, KillingDisk, Store};
 use crate::context::Saved;
 use crate::event::{Snapshot, SnapshotError, SnapshotReader};
 use crate::ring::WhenFull;
@@ -59,13 +59,14 @@ impl Recovery {
         };
         refuse(builder, supervision)?;
         let mut store = Store::open(&settings.directory, settings.kept).map_err(RecoveryError::from)?;
-        if let Some(kill_at) = settings.kill_at {
-            store = store.on(KillingDisk::new(kill_at));
-        }
         let prints = fingerprints(builder);
         let found = store.newest().map_err(RecoveryError::from)?;
         let found = found.map(|found| restored(found, &prints, settings.allows_changed)).transpose()?;
-        let writer = Writer::start(store, prints).map_err(RecoveryError::Thread)?;
+        let writer = Writer::start(prints, |hub| match settings.kill_at {
+            Some(kill_at) => store.on(KillingDisk::new(kill_at)),
+            None => store.on(GentleDisk::new(move || hub.is_stopping())),
+        });
+        let writer = writer.map_err(RecoveryError::Thread)?;
         Ok(Some(Self { writer, settings: settings.clone(), found }))
     }
 }
@@ -125,7 +126,7 @@ fn refuse(builder: &Builder, supervision: &Supervision) -> Result<(), BuildError
 }
 
 fn restored(found: Found, prints: &[Fingerprint], allows_changed: bool) -> Result<Restored, RecoveryError> {
-    let Found { checkpoint, path, passed_over } = found;
+    let Found { mut checkpoint, path, passed_over } = found;
     let changed = changes(&checkpoint.fingerprints, prints);
     // Where the program's own files are read and written cannot be told of others.
     let is_fatal = changed.iter().any(|change| change.starts_with(FILES) || change.starts_with(INPUTS));
@@ -139,8 +140,9 @@ fn restored(found: Found, prints: &[Fingerprint], allows_changed: bool) -> Resul
         print(prints).is_some() && print(prints) == print(&checkpoint.fingerprints)
     };
     let mut saved = Saved::default();
-    for section in checkpoint.sections.iter().filter(|section| section.name.starts_with("stage ")) {
-        saved.add(&section.bytes).map_err(nonsense)?;
+    for section in checkpoint.sections.iter_mut().filter(|section| section.name.starts_with("stage ")) {
+        // Moved, and not copied: it may be great.
+        saved.add(std::mem::take(&mut section.bytes)).map_err(nonsense)?;
     }
     let declared = is_same(DECLARATIONS);
     saved.retain(|stream| declared && is_same(&part_of(stream)));

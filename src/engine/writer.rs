@@ -1,15 +1,15 @@
 //! The thread that writes checkpoints, and what its helpers are told by.
 //!
-//! Shares come over a ring from each who takes part. The one of the output is the last: everybody hands his share over
-//! before he passes the barrier on, and the output gets the barrier from everybody. So the writer looks for the
-//! output's share, and takes what the others have sent after that.
+//! Shares come over a ring from each who takes part, in no order: stages go on behind the barrier while they write
+//! theirs. So a checkpoint is complete when a share of each is there, and never if somebody is gone before he has sent
+//! his: then the run has failed or was stopped, and says so itself.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::checkpoint::{Checkpoint, Fingerprint, Section, Store, StoreError};
 use crate::flow::{Verdict, Verdicts};
 use crate::idle::{Parker, Waker};
-use crate::ring::{self, Receiver, Sender};
+use crate::ring::{self, PopError, Receiver, Sender};
 use crate::sync::{Arc, AtomicBool, AtomicU64, JoinHandle, Mutex, MutexGuard, Ordering, spawn_named};
 
 use super::checkpoints::{CheckpointNews, Line, OUTPUT};
@@ -19,6 +19,8 @@ use super::elastic::Resizing;
 const SLOTS: usize = 2;
 /// The longest sleep of the writer; it is woken when a share comes.
 const SLEEP: Duration = Duration::from_millis(100);
+/// How long the writer waits at the end for shares of stages that are still there.
+const LAST_WAIT: Duration = Duration::from_secs(10);
 /// News that nobody has taken; of more, the oldest go.
 const NEWS_KEPT: usize = 64;
 
@@ -30,8 +32,6 @@ pub(super) struct Share {
     /// Of the input: what it has seen.
     pub(super) events: u64,
     pub(super) seq: u64,
-    /// Of the output: everybody else has sent his.
-    pub(super) is_last: bool,
     /// What has to be done before the checkpoint may be written: what it speaks of must be on disk.
     pub(super) before: Vec<Before>,
 }
@@ -42,7 +42,11 @@ pub(super) type Before = Box<dyn FnOnce() -> std::io::Result<()> + Send>;
 /// The writer's end of a line.
 struct Back {
     shares: Receiver<Share>,
-    empty: Sender<Vec<u8>>,
+    used: Sender<Vec<Vec<u8>>>,
+    /// Whoever takes part is gone: nothing more comes.
+    is_closed: bool,
+    /// The section, if it is that of a stage.
+    stage: Option<String>,
 }
 
 /// What those who take part and the writer have in common.
@@ -100,10 +104,10 @@ impl Hub {
     /// A line to the writer; of a stage with the section called `stage`.
     pub(super) fn line(&self, stage: Option<String>) -> Line {
         let (mut shares, taken) = ring::bounded(SLOTS);
-        let (empty, back) = ring::bounded(SLOTS);
+        let (used, back) = ring::bounded(SLOTS);
         shares.set_waker(Some(self.waker.clone()));
         let mut state = self.state();
-        state.joining.push(Back { shares: taken, empty });
+        state.joining.push(Back { shares: taken, used, is_closed: false, stage: stage.clone() });
         state.stages.extend(stage);
         Line::new(shares, back)
     }
@@ -217,6 +221,12 @@ impl Hub {
         self.state().is_over = true;
     }
 
+    /// Whether whoever runs the engine waits for the writer to end.
+    pub(super) fn is_stopping(&self) -> bool {
+        // Relaxed: nothing is read behind it.
+        self.stops.load(Ordering::Relaxed)
+    }
+
     /// What has become of checkpoints since the last call.
     pub(super) fn take_news(&self) -> Vec<CheckpointNews> {
         std::mem::take(&mut self.state().news)
@@ -245,7 +255,10 @@ impl std::fmt::Debug for Writer {
 
 impl Writer {
     /// Starts it. Every checkpoint carries `fingerprints`.
-    pub(super) fn start(store: Store, fingerprints: Vec<Fingerprint>) -> std::io::Result<Self> {
+    pub(super) fn start(
+        fingerprints: Vec<Fingerprint>,
+        store: impl FnOnce(Arc<Hub>) -> Store,
+    ) -> std::io::Result<Self> {
         let parker = Parker::new();
         let hub = Arc::new(Hub {
             state: Mutex::new(State::default()),
@@ -255,7 +268,7 @@ impl Writer {
             stops: AtomicBool::new(false),
             waker: parker.waker(),
         });
-        let own = Arc::clone(&hub);
+        let (store, own) = (store(Arc::clone(&hub)), Arc::clone(&hub));
         let mut work = Work { store, fingerprints, hub: own, lines: Vec::new(), shares: Vec::new() };
         let thread = spawn_named("checkpoints", move || work.run(parker))?;
         Ok(Self { hub, thread: Some(thread) })
@@ -286,6 +299,9 @@ struct Work {
 
 impl Work {
     fn run(&mut self, mut parker: Parker) {
+        // Whoever has rows to see to goes first.
+        crate::cores::step_back();
+        let mut stopped = None;
         loop {
             // Acquire: pairs with the Release in `Writer::drop`.
             let stops = self.hub.stops.load(Ordering::Acquire);
@@ -293,7 +309,10 @@ impl Work {
                 continue;
             }
             if stops {
-                return;
+                let since = *stopped.get_or_insert_with(Instant::now);
+                if !self.is_nearly_complete() || since.elapsed() > LAST_WAIT {
+                    return;
+                }
             }
             parker.announce();
             if self.step() {
@@ -306,32 +325,66 @@ impl Work {
 
     /// Takes what has come, and writes what is complete. False if there was nothing.
     fn step(&mut self) -> bool {
-        let came = self.take();
-        if !self.shares.iter().any(|(_, share)| share.is_last) {
-            return came;
+        if !self.take() {
+            return false;
         }
-        // Everybody sent his share before the output got the barrier.
-        self.take();
-        self.write();
+        let (under_way, needed) = self.needed();
+        // Those of one that was given up are of no use.
+        self.shares.retain(|(_, share)| Some(share.checkpoint) == under_way);
+        if let Some(number) = under_way.filter(|_| needed.iter().all(|section| self.has(section))) {
+            // An input may have sent its share and closed since: what it sent before the output had its barrier is
+            // there by now, and counts.
+            self.take();
+            self.write(number);
+        }
         true
+    }
+
+    /// The checkpoint under way, and the sections of which it has to have a share each. An input that is closed has
+    /// said where it is for good.
+    fn needed(&self) -> (Option<u64>, Vec<String>) {
+        let state = self.hub.state();
+        let inputs = state.inputs.iter().filter(|(_, closed)| closed.is_none()).map(|(name, _)| name);
+        let needed = state.stages.iter().chain(inputs).cloned().chain([OUTPUT.to_owned()]).collect();
+        (state.is_under_way.then_some(state.begun), needed)
+    }
+
+    fn has(&self, section: &str) -> bool {
+        self.shares.iter().any(|(_, share)| share.section.name == section)
+    }
+
+    /// Whether all that is missing of the checkpoint under way are shares that stages are still writing, behind its
+    /// barrier.
+    fn is_nearly_complete(&self) -> bool {
+        let is_there = |section: &String| {
+            let is_of = |line: &&Back| line.stage.as_ref() == Some(section);
+            self.has(section) || self.lines.iter().find(is_of).is_some_and(|line| !line.is_closed)
+        };
+        !self.hub.state().is_over && self.needed().1.iter().all(is_there)
     }
 
     fn take(&mut self) -> bool {
         self.lines.append(&mut self.hub.state().joining);
         let before = self.shares.len();
         for (at, line) in self.lines.iter_mut().enumerate() {
-            self.shares.extend(std::iter::from_fn(|| line.shares.pop().ok()).map(|share| (at, share)));
+            loop {
+                match line.shares.pop() {
+                    Ok(share) => self.shares.push((at, share)),
+                    Err(end) => {
+                        line.is_closed = end == PopError::Closed;
+                        break;
+                    }
+                }
+            }
         }
         self.shares.len() > before
     }
 
-    /// Writes the checkpoint whose last share is there, or says why not; another one can begin then.
-    fn write(&mut self) {
-        let last =
-            self.shares.iter().find(|(_, share)| share.is_last).map_or(0, |(_, share)| share.checkpoint);
-        let (is_over, stages, inputs) = {
+    /// Writes the checkpoint with this number, whose shares are there; another one can begin then.
+    fn write(&mut self, number: u64) {
+        let (is_over, inputs) = {
             let state = self.hub.state();
-            (state.is_over, state.stages.clone(), state.inputs.clone())
+            (state.is_over, state.inputs.clone())
         };
         let mut checkpoint = Checkpoint {
             created_ns: SystemTime::now()
@@ -342,27 +395,21 @@ impl Work {
         };
         let (mut from, mut before) = (Vec::new(), Vec::new());
         for (line, share) in self.shares.drain(..) {
-            // One of an earlier checkpoint is left where a stage failed.
-            if share.checkpoint == last {
-                checkpoint.events = checkpoint.events.max(share.events);
-                checkpoint.seq = checkpoint.seq.max(share.seq);
-                checkpoint.sections.push(share.section);
-                before.extend(share.before);
-                from.push(line);
-            }
+            checkpoint.events = checkpoint.events.max(share.events);
+            checkpoint.seq = checkpoint.seq.max(share.seq);
+            checkpoint.sections.push(share.section);
+            before.extend(share.before);
+            from.push(line);
         }
-        for (name, closed) in &inputs {
+        for (name, closed) in inputs {
             // It may have closed before it heard of this one.
-            if let (None, Some(closed)) = (checkpoint.section(name), closed) {
-                checkpoint.sections.push(closed.clone());
+            if let (None, Some(closed)) = (checkpoint.section(&name), closed) {
+                checkpoint.sections.push(closed);
             }
         }
-        let inputs = inputs.iter().map(|(name, _)| name);
-        let mut needed = stages.iter().chain(inputs).map(String::as_str).chain([OUTPUT]);
-        let is_whole = needed.all(|name| checkpoint.section(name).is_some());
         let mut is_written = false;
         // Where a stage has failed or was stopped the run ends, and says so itself.
-        if is_whole && !is_over {
+        if !is_over {
             let started = Instant::now();
             let is_safe = before.into_iter().try_for_each(|before| before());
             let directory = self.store.directory().display().to_string();
@@ -379,9 +426,11 @@ impl Work {
             self.hub.tell(news);
         }
         for (section, line) in checkpoint.sections.into_iter().zip(from) {
-            // Whoever is gone needs no buffer.
-            let _ = self.lines[line].empty.push(section.bytes);
+            let Section { bytes, mut further, .. } = section;
+            further.push(bytes);
+            // Whoever is gone needs no chunks.
+            let _ = self.lines[line].used.push(further);
         }
-        self.hub.settled(last, is_written);
+        self.hub.settled(number, is_written);
     }
 }

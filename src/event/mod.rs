@@ -8,6 +8,7 @@ pub mod convert;
 pub mod json;
 mod map;
 pub mod order;
+mod pieces;
 mod row;
 mod shape;
 mod snapshot;
@@ -16,6 +17,7 @@ pub mod time;
 mod value;
 
 pub use map::Map;
+pub use pieces::{CHUNK_BYTES, PartPieces, Pieces, parts_of};
 pub use row::{INLINE_FIELDS, Row, Signal};
 pub use shape::{FieldType, Shape, ShapeField};
 pub use snapshot::{Keeps, Snapshot, SnapshotError, SnapshotReader, write_all, write_count};

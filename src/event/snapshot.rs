@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 
-use super::{Map, Row, Text, Value};
+use super::{Map, PartPieces, Pieces, Row, Text, Value};
 
 /// How deep values may nest that are read back.
 const MAX_NESTING: usize = 4096;
@@ -55,10 +55,16 @@ pub trait Snapshot: Sized {
 ///
 /// Every operator has to have it, because what holds operators calls it for each; an implementation takes its struct
 /// apart field by field, so that a new field does not compile before somebody has decided about it.
+///
+/// A state may be great, and whoever keeps it has other things to do. So [`save`](Self::save) writes at once what is
+/// small, and of what is great it only notes that all of it, as it is now, is to be written; that is done little by
+/// little by [`save_more`](Self::save_more), and what is changed meanwhile is written before it is changed.
 pub trait Keeps {
-    /// Appends the state to `out`.
-    fn save(&self, out: &mut Vec<u8>);
-    /// Takes up a state.
+    /// Appends the state to `out`; or begins to, where it is great.
+    fn save(&mut self, out: &mut Vec<u8>);
+    /// Writes more of what `save` has begun, part by part; always the same parts in the same order.
+    fn save_more(&mut self, pieces: &mut Pieces);
+    /// Takes up a state: what `save` has appended, and the same parts in the same order.
     fn restore(&mut self, from: &mut SnapshotReader<'_>) -> Result<(), SnapshotError>;
 }
 
@@ -68,12 +74,25 @@ pub struct SnapshotReader<'a> {
     bytes: &'a [u8],
     at: usize,
     nesting: usize,
+    /// What was written part by part.
+    parts: std::vec::IntoIter<PartPieces<'a>>,
 }
 
 impl<'a> SnapshotReader<'a> {
     /// From the first byte on.
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0, nesting: 0 }
+        Self::with_parts(bytes, Vec::new())
+    }
+
+    /// From the first byte on, with what was written part by part beside it.
+    pub fn with_parts(bytes: &'a [u8], parts: Vec<PartPieces<'a>>) -> Self {
+        Self { bytes, at: 0, nesting: 0, parts: parts.into_iter() }
+    }
+
+    /// The pieces of the next part.
+    pub fn next_part(&mut self) -> PartPieces<'a> {
+        // What has nothing in it may be missing.
+        self.parts.next().unwrap_or_default()
     }
 
     /// What has not been read yet.

@@ -2,7 +2,7 @@
 //!
 //! Where `.aggregate` comes first, rows are not kept until their window closes but fed to its accumulators at once.
 
-use crate::event::{Keeps, Row, Snapshot, SnapshotError, SnapshotReader, Value};
+use crate::event::{Keeps, Pieces, Row, Snapshot, SnapshotError, SnapshotReader, Value};
 use crate::functions::Accumulator;
 use crate::vpl::plan::OpPlan;
 
@@ -328,12 +328,14 @@ impl Snapshot for Contents {
 /// Between two events no window is on its way through the operators, and what they have of the last one
 /// (`.distinct`, `.limit`) is forgotten before the next: only counts are kept.
 impl Keeps for Behind {
-    fn save(&self, out: &mut Vec<u8>) {
+    fn save(&mut self, out: &mut Vec<u8>) {
         let Self { ops, folding: _, values_kept: _, batch: _, held, max_held: _, mark: _, rows_out } = self;
         debug_assert!(ops.iter().all(BatchOp::forgets));
         held.write(out);
         rows_out.write(out);
     }
+
+    fn save_more(&mut self, _pieces: &mut Pieces) {}
 
     fn restore(&mut self, from: &mut SnapshotReader<'_>) -> Result<(), SnapshotError> {
         self.held = Snapshot::read(from)?;

@@ -1,7 +1,7 @@
 //! The operators in front of a window, one row at a time. A row passes them by reference; only an operator that makes
 //! a new row makes one.
 
-use crate::event::{Keeps, Row, SnapshotError, SnapshotReader, Value};
+use crate::event::{Keeps, Pieces, Row, SnapshotError, SnapshotReader, Value};
 use crate::vpl::plan::{OpPlan, Plan, StreamPlan};
 
 use super::at::At;
@@ -228,7 +228,7 @@ impl Chain {
 }
 
 impl Keeps for Chain {
-    fn save(&self, out: &mut Vec<u8>) {
+    fn save(&mut self, out: &mut Vec<u8>) {
         let Self { front, ops, partitioned: _, makes_rows: _ } = self;
         for filter in front {
             filter.save(out);
@@ -238,35 +238,30 @@ impl Keeps for Chain {
         }
     }
 
+    fn save_more(&mut self, pieces: &mut Pieces) {
+        self.front.iter_mut().for_each(|filter| filter.save_more(pieces));
+        self.ops.iter_mut().for_each(|op| op.keeps().save_more(pieces));
+    }
+
     fn restore(&mut self, from: &mut SnapshotReader<'_>) -> Result<(), SnapshotError> {
         self.front.iter_mut().try_for_each(|filter| filter.restore(from))?;
-        self.ops.iter_mut().try_for_each(|op| op.keeps_mut().restore(from))
+        self.ops.iter_mut().try_for_each(|op| op.keeps().restore(from))
     }
-}
-
-/// What an operator keeps, as a borrow of the same kind as that of the operator.
-macro_rules! each {
-    ($row_op:expr) => {
-        match $row_op {
-            RowOp::Filter(op) => op,
-            RowOp::Project(op) => op,
-            RowOp::Replace(op) => op,
-            RowOp::PartitionBy(op) => op,
-            RowOp::Distinct(op) => op,
-            RowOp::Limit(op) => op,
-            RowOp::Log(op) => op,
-            RowOp::Process(op) => op,
-        }
-    };
 }
 
 impl RowOp {
-    fn keeps(&self) -> &dyn Keeps {
-        each!(self)
-    }
-
-    fn keeps_mut(&mut self) -> &mut dyn Keeps {
-        each!(self)
+    /// What an operator keeps.
+    fn keeps(&mut self) -> &mut dyn Keeps {
+        match self {
+            Self::Filter(op) => op,
+            Self::Project(op) => op,
+            Self::Replace(op) => op,
+            Self::PartitionBy(op) => op,
+            Self::Distinct(op) => op,
+            Self::Limit(op) => op,
+            Self::Log(op) => op,
+            Self::Process(op) => op,
+        }
     }
 }
 

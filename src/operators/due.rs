@@ -45,11 +45,6 @@ impl<T: Ord> Due<T> {
         self.others.pop().map(|Reverse(other)| other)
     }
 
-    /// All items, in no order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.in_order.iter().chain(self.others.iter().map(|Reverse(item)| item))
-    }
-
     pub(super) fn len(&self) -> usize {
         self.in_order.len() + self.others.len()
     }

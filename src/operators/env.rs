@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::event::{Keeps, Row, Snapshot, SnapshotError, SnapshotReader, Value};
+use crate::event::{Keeps, Pieces, Row, Snapshot, SnapshotError, SnapshotReader, Value};
 use crate::metrics::Place;
 use crate::vpl::plan::Plan;
 
@@ -195,7 +195,7 @@ impl Env {
 /// Between two events: the `var`s, the clock, the key at hand. All else is set by the next event before anybody reads
 /// it.
 impl Keeps for Env {
-    fn save(&self, out: &mut Vec<u8>) {
+    fn save(&mut self, out: &mut Vec<u8>) {
         let Self {
             time_limit_ns: _,
             clock_ns,
@@ -226,6 +226,8 @@ impl Keeps for Env {
             time.write(out);
         }
     }
+
+    fn save_more(&mut self, _pieces: &mut Pieces) {}
 
     fn restore(&mut self, from: &mut SnapshotReader<'_>) -> Result<(), SnapshotError> {
         let clock_ns: Option<i64> = Snapshot::read(from)?;

@@ -13,7 +13,7 @@ use hashbrown::HashTable;
 
 use crate::event::order::{eq, key_hash};
 use crate::event::{
-    INLINE_FIELDS, Keeps, Map, Row, Snapshot, SnapshotError, SnapshotReader, Text, Value, write_count,
+    INLINE_FIELDS, Keeps, Map, Pieces, Row, Snapshot, SnapshotError, SnapshotReader, Text, Value,
 };
 use crate::vpl::plan::{InputPlan, JoinPlan, JoinedSlot, RestFrom, SideField};
 use crate::vpl::syntax::JoinKind;
@@ -24,9 +24,12 @@ use super::env::Env;
 use super::error::{CompileError, Failure, Fault};
 use super::expr::{Compiler, Expr};
 use super::filter::Filter;
+use super::kept::Unsaved;
 use super::limits::Limits;
 use super::stream::Through;
 
+/// No side.
+const NOWHERE: usize = usize::MAX;
 /// No entry.
 const NONE: u32 = u32::MAX;
 
@@ -43,6 +46,8 @@ pub(super) struct Join {
     /// All remembered events of all sides; free places are listed in `free`.
     entries: Vec<Entry>,
     free: Vec<u32>,
+    /// What of them is still to be written into a checkpoint.
+    unsaved: Unsaved,
     /// For each entry its places in the lists of its side: one list for each equality, then the one of all events.
     links: Vec<Link>,
     /// How many links an entry has.
@@ -102,6 +107,8 @@ struct Link {
 
 #[derive(Debug)]
 struct Entry {
+    /// [`NOWHERE`] where the place is free.
+    side: usize,
     row: Row,
     arrival: u64,
     matched: bool,
@@ -156,6 +163,7 @@ impl Join {
             max_rows: limits.max_window_rows.min(NONE as usize),
             entries: Vec::new(),
             free: Vec::new(),
+            unsaved: Unsaved::default(),
             links: Vec::new(),
             by_time: Due::new(),
             arrivals: 0,
@@ -251,11 +259,12 @@ impl Join {
     fn put(&mut self, side: usize, number: u32, arrival: u64, row: &Row) {
         let first_link = number as usize * self.lists;
         if self.free.pop().is_some() {
+            self.before_change(number);
             let entry = &mut self.entries[number as usize];
             entry.row.clone_from(row);
-            (entry.arrival, entry.matched) = (arrival, false);
+            (entry.side, entry.arrival, entry.matched) = (side, arrival, false);
         } else {
-            self.entries.push(Entry { row: row.clone(), arrival, matched: false });
+            self.entries.push(Entry { side, row: row.clone(), arrival, matched: false });
         }
         let of_side = &mut self.sides[side];
         for (place, buckets) in of_side.buckets.iter_mut().enumerate() {
@@ -272,6 +281,14 @@ impl Join {
             append(&mut of_side.all, number, &mut self.links, self.lists, self.lists - 1);
         }
         self.by_time.push((row.time_ns(), side, arrival, number));
+    }
+
+    /// An entry, or what it is compared by, is about to change, or to be forgotten.
+    #[inline]
+    fn before_change(&mut self, number: u32) {
+        let Self { unsaved, entries, links, lists, sides, .. } = self;
+        unsaved
+            .before_change(number as usize, |out| write(number as usize, entries, links, *lists, sides, out));
     }
 
     /// Finds all matches that the event which stands at `here` is part of, in order of the sources, then of arrival.
@@ -406,8 +423,12 @@ impl Join {
         for at in (0..self.matches.len()).step_by(self.sides.len()) {
             let found = &self.matches[at..at + self.sides.len()];
             let joined = self.joined(row.time_ns(), Cause::of(row), |side| Some(found[side]));
-            for number in found {
-                self.entries[*number as usize].matched = true;
+            for place in at..at + self.sides.len() {
+                let number = self.matches[place];
+                if !self.entries[number as usize].matched {
+                    self.before_change(number);
+                    self.entries[number as usize].matched = true;
+                }
             }
             result = result.and(through.run(&joined, env));
         }
@@ -430,13 +451,16 @@ impl Join {
                 break;
             }
             self.by_time.pop();
+            self.before_change(number);
             self.forget(side, number);
             if self.sides[side].outer && !self.entries[number as usize].matched {
                 let alone = self.joined(end_ns, cause, |of| (of == side).then_some(number));
                 result = result.and(through.run(&alone, env));
             }
             // Its values may be shared, and must not live on in a free place.
-            self.entries[number as usize].row.clear();
+            let entry = &mut self.entries[number as usize];
+            entry.row.clear();
+            entry.side = NOWHERE;
             self.free.push(number);
         }
         result
@@ -490,11 +514,24 @@ impl Join {
     }
 }
 
-/// The remembered events in order of arrival, which is that of every list of them.
+/// Appends what is remembered at a place: nothing where it is free.
+fn write(number: usize, entries: &[Entry], links: &[Link], lists: usize, sides: &[Side], out: &mut Vec<u8>) {
+    let Entry { side, row, arrival, matched } = &entries[number];
+    let Some(Side { by, .. }) = sides.get(*side) else { return };
+    side.write(out);
+    row.write(out);
+    arrival.write(out);
+    matched.write(out);
+    for link in &links[number * lists..][..by.len()] {
+        link.value.write(out);
+    }
+}
+
+/// The remembered events. Their order of arrival is that of every list of them.
 impl Keeps for Join {
-    fn save(&self, out: &mut Vec<u8>) {
+    fn save(&mut self, out: &mut Vec<u8>) {
         let Self {
-            sides,
+            sides: _,
             equalities: _,
             slots: _,
             window_ns: _,
@@ -502,6 +539,7 @@ impl Keeps for Join {
             max_rows: _,
             entries,
             free: _,
+            unsaved,
             links: _,
             lists: _,
             needs_all: _,
@@ -515,37 +553,44 @@ impl Keeps for Join {
         } = self;
         arrivals.write(out);
         late.write(out);
-        let mut remembered: Vec<(u64, usize, u32)> =
-            by_time.iter().map(|&(_, side, arrival, number)| (arrival, side, number)).collect();
-        remembered.sort_unstable();
-        write_count(remembered.len(), out);
-        for (_, side, number) in remembered {
-            let Entry { row, arrival, matched } = &entries[number as usize];
-            side.write(out);
-            row.write(out);
-            arrival.write(out);
-            matched.write(out);
-            for place in 0..sides[side].by.len() {
-                self.link(number, place).value.write(out);
-            }
-        }
+        by_time.len().write(out);
+        unsaved.begin(entries.len());
+    }
+
+    fn save_more(&mut self, pieces: &mut Pieces) {
+        let Self { unsaved, entries, links, lists, sides, .. } = self;
+        unsaved.save_more(pieces, |number, out| write(number, entries, links, *lists, sides, out));
     }
 
     fn restore(&mut self, from: &mut SnapshotReader<'_>) -> Result<(), SnapshotError> {
         self.arrivals = Snapshot::read(from)?;
         self.late = Snapshot::read(from)?;
-        for _ in 0..from.count()? {
-            let side = usize::read(from)?;
-            let (row, arrival, matched) = (Row::read(from)?, u64::read(from)?, bool::read(from)?);
-            let values = self.sides.get(side).map(|side| side.by.len());
-            let values = values.ok_or_else(|| from.error("side of a join"))?;
+        let count: usize = Snapshot::read(from)?;
+        let mut remembered: Vec<(Entry, Vec<Value>)> = Vec::new();
+        for piece in from.next_part() {
+            let mut piece = SnapshotReader::new(piece);
+            while !piece.is_at_end() {
+                let side = usize::read(&mut piece)?;
+                let (row, arrival) = (Row::read(&mut piece)?, u64::read(&mut piece)?);
+                let matched = bool::read(&mut piece)?;
+                let values = self.sides.get(side).map(|side| side.by.len());
+                let values = values.ok_or_else(|| piece.error("side of a join"))?;
+                let values = (0..values).map(|_| Snapshot::read(&mut piece)).collect::<Result<_, _>>()?;
+                remembered.push((Entry { side, row, arrival, matched }, values));
+            }
+        }
+        if remembered.len() != count {
+            return Err(from.error("all events of a join"));
+        }
+        remembered.sort_by_key(|(entry, _)| (entry.arrival, entry.side));
+        for (entry, values) in remembered {
             let number = self.entries.len() as u32;
             self.links.resize_with(self.links.len() + self.lists, Link::default);
-            for place in 0..values {
-                self.links[number as usize * self.lists + place].value = Snapshot::read(from)?;
+            for (link, value) in self.links[number as usize * self.lists..].iter_mut().zip(values) {
+                link.value = value;
             }
-            self.put(side, number, arrival, &row);
-            self.entries[number as usize].matched = matched;
+            self.put(entry.side, number, entry.arrival, &entry.row);
+            self.entries[number as usize].matched = entry.matched;
         }
         Ok(())
     }

@@ -4,15 +4,17 @@
 use hashbrown::HashTable;
 
 use crate::event::order::{key_eq, key_hash};
-use crate::event::{Keeps, Snapshot, SnapshotError, SnapshotReader, Value, write_count};
+use crate::event::{Keeps, Pieces, Snapshot, SnapshotError, SnapshotReader, Value, write_count};
 
 use super::error::Fault;
+use super::kept::{Item, Kept};
 
 /// A map from keys to states; a state is found again by its number as long as it isn't idle.
 #[derive(Debug)]
 pub(super) struct Keys<S> {
     table: HashTable<Place>,
-    entries: Vec<Entry<S>>,
+    /// The key of one that is free is [`Value::Missing`], and no other's is.
+    entries: Kept<Entry<S>>,
     /// Numbers of entries that are free; their states are idle, and keep their memory for the next key.
     free: Vec<u32>,
     /// How many states may have become idle since the last sweep.
@@ -34,11 +36,23 @@ struct Place {
     entry: u32,
 }
 
-impl<S: Default> Keys<S> {
+impl<S: Snapshot> Item for Entry<S> {
+    fn write(&self, out: &mut Vec<u8>) {
+        let Self { key, state } = self;
+        if !key.is_missing() {
+            key.write(out);
+            state.write(out);
+        }
+    }
+}
+
+impl<S: Default + Snapshot> Keys<S> {
     /// For at most `limit` keys; for the one key null, where the stream is not partitioned.
     pub(super) fn new(partitioned: bool, limit: usize) -> Self {
-        let entries =
-            if partitioned { Vec::new() } else { vec![Entry { key: Value::Null, state: S::default() }] };
+        let mut entries = Kept::default();
+        if !partitioned {
+            entries.push(Entry { key: Value::Null, state: S::default() });
+        }
         let (table, free) = (HashTable::new(), Vec::new());
         Self { table, entries, free, maybe_idle: 0, limit: limit.min(u32::MAX as usize), partitioned }
     }
@@ -87,9 +101,9 @@ impl<S: Default> Keys<S> {
         if self.table.len() >= self.limit {
             return Err(Fault::Partitions(self.limit));
         }
-        let key = key.clone();
+        let key = there(key.clone());
         let entry = if let Some(free) = self.free.pop() {
-            self.entries[free as usize].key = key;
+            self.entries.change(free as usize).key = key;
             free
         } else {
             self.entries.push(Entry { key, state: S::default() });
@@ -103,10 +117,9 @@ impl<S: Default> Keys<S> {
         self.maybe_idle = 0;
         let (entries, free) = (&mut self.entries, &mut self.free);
         self.table.retain(|place| {
-            let entry = &mut entries[place.entry as usize];
-            let forget = idle(&entry.state);
+            let forget = idle(&entries[place.entry as usize].state);
             if forget {
-                entry.key = Value::Missing;
+                entries.change(place.entry as usize).key = Value::Missing;
                 free.push(place.entry);
             }
             !forget
@@ -122,10 +135,10 @@ impl<S: Default> Keys<S> {
         self.maybe_idle += 1;
     }
 
-    /// An entry by its number.
+    /// An entry by its number, to be changed.
     #[inline]
     pub(super) fn entry(&mut self, number: usize) -> &mut Entry<S> {
-        &mut self.entries[number]
+        self.entries.change(number)
     }
 
     /// The key of an entry.
@@ -150,10 +163,11 @@ impl<S: Default> Keys<S> {
         let (entries, free) = (&mut self.entries, &mut self.free);
         let mut left = Vec::new();
         self.table.retain(|place| {
-            let entry = &mut entries[place.entry as usize];
-            let goes = leaves(&entry.key);
+            let goes = leaves(&entries[place.entry as usize].key);
             if goes {
-                left.push((std::mem::take(&mut entry.key), std::mem::take(&mut entry.state)));
+                let entry = entries.change(place.entry as usize);
+                let key = std::mem::replace(&mut entry.key, Value::Missing);
+                left.push((key, std::mem::take(&mut entry.state)));
                 free.push(place.entry);
             }
             !goes
@@ -170,13 +184,13 @@ impl<S: Default> Keys<S> {
 
     fn put(&mut self, key: Value, state: S) {
         if let Some(number) = self.find(&key) {
-            self.entries[number].state = state;
+            self.entries.change(number).state = state;
             return;
         }
         let hash = key_hash(&key);
-        let entry = Entry { key, state };
+        let entry = Entry { key: there(key), state };
         let number = if let Some(free) = self.free.pop() {
-            self.entries[free as usize] = entry;
+            *self.entries.change(free as usize) = entry;
             free
         } else {
             self.entries.push(entry);
@@ -197,46 +211,54 @@ impl<S: Default> Keys<S> {
     }
 }
 
+/// A key that is there: as a key, no value is like null.
+fn there(key: Value) -> Value {
+    if key.is_missing() { Value::Null } else { key }
+}
+
 /// Keys with their states. Numbers of entries are not kept: who refers to entries finds out anew.
 impl<S: Default + Snapshot> Keeps for Keys<S> {
-    fn save(&self, out: &mut Vec<u8>) {
-        let Self { table, entries, free, maybe_idle, limit: _, partitioned } = self;
+    fn save(&mut self, out: &mut Vec<u8>) {
+        let Self { table, entries, free: _, maybe_idle, limit: _, partitioned } = self;
         maybe_idle.write(out);
-        if !partitioned {
-            return entries[0].state.write(out);
+        if *partitioned {
+            write_count(table.len(), out);
+            entries.begin_save();
+        } else {
+            entries[0].state.write(out);
         }
-        write_count(table.len(), out);
-        let mut is_free = vec![false; entries.len()];
-        for &number in free {
-            is_free[number as usize] = true;
-        }
-        // In the order in which they lie, which is quicker than in that of the table.
-        for (Entry { key, state }, is_free) in entries.iter().zip(is_free) {
-            if !is_free {
-                key.write(out);
-                state.write(out);
-            }
+    }
+
+    fn save_more(&mut self, pieces: &mut Pieces) {
+        if self.partitioned {
+            self.entries.save_more(pieces);
         }
     }
 
     fn restore(&mut self, from: &mut SnapshotReader<'_>) -> Result<(), SnapshotError> {
         self.maybe_idle = Snapshot::read(from)?;
         if !self.partitioned {
-            self.entries[0].state = S::read(from)?;
+            self.entries.change(0).state = S::read(from)?;
             return Ok(());
         }
-        let count = from.count()?;
+        let (count, pieces): (usize, _) = (Snapshot::read(from)?, from.next_part());
+        // An entry takes at least a byte of its key and one of its state.
+        if count > pieces.iter().map(|piece| piece.len()).sum::<usize>() {
+            return Err(from.error("number of keys"));
+        }
         self.table.reserve(count, |place| place.hash);
         self.entries.reserve(count);
-        for _ in 0..count {
-            let key = Value::read(from)?;
-            let state = S::read(from)?;
-            let entry = u32::try_from(self.entries.len()).map_err(|_| from.error("fewer keys"))?;
-            let hash = key_hash(&key);
-            self.entries.push(Entry { key, state });
-            self.table.insert_unique(hash, Place { hash, entry }, |place| place.hash);
+        for piece in pieces {
+            let mut piece = SnapshotReader::new(piece);
+            while !piece.is_at_end() {
+                let (key, state) = (there(Value::read(&mut piece)?), S::read(&mut piece)?);
+                let entry = u32::try_from(self.entries.len()).map_err(|_| from.error("fewer keys"))?;
+                let hash = key_hash(&key);
+                self.entries.push(Entry { key, state });
+                self.table.insert_unique(hash, Place { hash, entry }, |place| place.hash);
+            }
         }
-        Ok(())
+        if self.table.len() == count { Ok(()) } else { Err(from.error("all keys")) }
     }
 }
 

@@ -1,6 +1,6 @@
 //! `.limit(n)`: the first n rows: of the stream, per key if it is partitioned; behind a window, of each window.
 
-use crate::event::{Keeps, SnapshotError, SnapshotReader, Value};
+use crate::event::{Keeps, Pieces, SnapshotError, SnapshotReader, Value};
 
 use super::error::Fault;
 use super::keys::Keys;
@@ -55,9 +55,13 @@ impl Limit {
 }
 
 impl Keeps for Limit {
-    fn save(&self, out: &mut Vec<u8>) {
+    fn save(&mut self, out: &mut Vec<u8>) {
         let Self { max: _, seen, max_keys: _, partitioned: _ } = self;
         seen.save(out);
+    }
+
+    fn save_more(&mut self, pieces: &mut Pieces) {
+        self.seen.save_more(pieces);
     }
 
     fn restore(&mut self, from: &mut SnapshotReader<'_>) -> Result<(), SnapshotError> {

@@ -17,6 +17,7 @@ mod error;
 mod expr;
 mod filter;
 mod join;
+mod kept;
 mod keys;
 mod limit;
 mod limits;

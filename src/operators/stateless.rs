@@ -2,7 +2,7 @@
 //!
 //! Each is taken apart field by field all the same: one that gets a field must be looked at here again.
 
-use crate::event::{Keeps, SnapshotError, SnapshotReader};
+use crate::event::{Keeps, Pieces, SnapshotError, SnapshotReader};
 
 use super::filter::Filter;
 use super::log::Log;
@@ -14,9 +14,11 @@ use super::replace::Replace;
 macro_rules! stateless {
     ($($operator:ident { $($field:ident),* })*) => {$(
         impl Keeps for $operator {
-            fn save(&self, _out: &mut Vec<u8>) {
+            fn save(&mut self, _out: &mut Vec<u8>) {
                 let Self { $($field: _),* } = self;
             }
+
+            fn save_more(&mut self, _pieces: &mut Pieces) {}
 
             fn restore(&mut self, _from: &mut SnapshotReader<'_>) -> Result<(), SnapshotError> {
                 Ok(())

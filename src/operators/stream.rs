@@ -5,7 +5,7 @@
 //! every event that reaches the stream, also one that a filter then drops (D1). A stream in which nothing
 //! depends on it does not keep one.
 
-use crate::event::{Keeps, Row, Snapshot, SnapshotError, SnapshotReader, Value};
+use crate::event::{Keeps, Pieces, Row, Snapshot, SnapshotError, SnapshotReader, Value};
 use crate::vpl::plan::{InputPlan, OnErrorPlan, Plan, SourcePlan};
 
 use super::at::At;
@@ -606,7 +606,7 @@ impl Input {
 }
 
 impl Keeps for StreamRuntime {
-    fn save(&self, out: &mut Vec<u8>) {
+    fn save(&mut self, out: &mut Vec<u8>) {
         let Self {
             name: _,
             part: _,
@@ -634,7 +634,7 @@ impl Keeps for StreamRuntime {
             count.write(out);
         }
         match source {
-            Source::Inputs(inputs) => inputs.iter().for_each(|input| input.save(out)),
+            Source::Inputs(inputs) => inputs.iter_mut().for_each(|input| input.save(out)),
             Source::Join(join) => join.save(out),
             Source::Sequence(sequence) => sequence.save(out),
         }
@@ -643,6 +643,19 @@ impl Keeps for StreamRuntime {
             windows.save(out);
         }
         behind.save(out);
+    }
+
+    fn save_more(&mut self, pieces: &mut Pieces) {
+        match &mut self.source {
+            Source::Inputs(inputs) => inputs.iter_mut().for_each(|input| input.save_more(pieces)),
+            Source::Join(join) => join.save_more(pieces),
+            Source::Sequence(sequence) => sequence.save_more(pieces),
+        }
+        self.chain.save_more(pieces);
+        if let Some(windows) = &mut self.windows {
+            windows.save_more(pieces);
+        }
+        self.behind.save_more(pieces);
     }
 
     fn restore(&mut self, from: &mut SnapshotReader<'_>) -> Result<(), SnapshotError> {
@@ -668,9 +681,11 @@ impl Keeps for StreamRuntime {
 
 /// An input keeps nothing.
 impl Keeps for Input {
-    fn save(&self, _out: &mut Vec<u8>) {
+    fn save(&mut self, _out: &mut Vec<u8>) {
         let Self { filter: _, remap: _, name: _, only: _ } = self;
     }
+
+    fn save_more(&mut self, _pieces: &mut Pieces) {}
 
     fn restore(&mut self, _from: &mut SnapshotReader<'_>) -> Result<(), SnapshotError> {
         Ok(())

@@ -20,7 +20,7 @@ mod matches;
 mod pool;
 mod waiting;
 
-use crate::event::{Keeps, Row, Snapshot, SnapshotError, SnapshotReader, Value, write_count};
+use crate::event::{Keeps, Pieces, Row, Snapshot, SnapshotError, SnapshotReader, Value, write_count};
 use crate::vpl::plan::{Emission, NotPlan, Selection, SequencePlan, StepPlan};
 use crate::vpl::syntax::Trend;
 
@@ -598,7 +598,7 @@ impl Snapshot for Runs {
 }
 
 impl Keeps for Sequence {
-    fn save(&self, out: &mut Vec<u8>) {
+    fn save(&mut self, out: &mut Vec<u8>) {
         let Self {
             inputs: _,
             steps: _,
@@ -643,6 +643,11 @@ impl Keeps for Sequence {
         runs_dropped.write(out);
         events_dropped.write(out);
         late.write(out);
+    }
+
+    fn save_more(&mut self, pieces: &mut Pieces) {
+        self.table.save_more(pieces);
+        self.pool.save_more(pieces);
     }
 
     fn restore(&mut self, from: &mut SnapshotReader<'_>) -> Result<(), SnapshotError> {

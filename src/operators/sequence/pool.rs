@@ -5,7 +5,7 @@
 //! newest event back; a copied run shares the list of its original and grows it separately from there on, so
 //! copying costs one count per step.
 
-use crate::event::{Keeps, Row, Snapshot, SnapshotError, SnapshotReader};
+use crate::event::{Keeps, Pieces, Row, Snapshot, SnapshotError, SnapshotReader};
 
 /// No place.
 pub(super) const NONE: u32 = u32::MAX;
@@ -298,7 +298,7 @@ impl Snapshot for Link {
 
 /// The three pools as they lie, free places too, because they refer to each other by place.
 impl Keeps for Pool {
-    fn save(&self, out: &mut Vec<u8>) {
+    fn save(&mut self, out: &mut Vec<u8>) {
         let Self { steps: _, events, free_events, links, free_links, runs, free_runs, captured } = self;
         events.write(out);
         free_events.write(out);
@@ -308,6 +308,8 @@ impl Keeps for Pool {
         free_runs.write(out);
         captured.write(out);
     }
+
+    fn save_more(&mut self, _pieces: &mut Pieces) {}
 
     fn restore(&mut self, from: &mut SnapshotReader<'_>) -> Result<(), SnapshotError> {
         self.events = Snapshot::read(from)?;

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use crate::event::order::key_cmp;
-use crate::event::{Keeps, Row, Snapshot, SnapshotError, SnapshotReader, Value};
+use crate::event::{Keeps, Pieces, Row, Snapshot, SnapshotError, SnapshotReader, Value};
 
 use super::super::behind::{Behind, Contents, Window};
 use super::super::emit::{Cause, Emit};
@@ -210,7 +210,7 @@ impl SlidingCount {
     }
 }
 
-fn sort_leftovers<S: Default>(left: &mut [usize], keys: &Keys<S>, last_ns: impl Fn(&S) -> i64) {
+fn sort_leftovers<S: Default + Snapshot>(left: &mut [usize], keys: &Keys<S>, last_ns: impl Fn(&S) -> i64) {
     left.sort_unstable_by(|a, b| {
         last_ns(keys.state(*a))
             .cmp(&last_ns(keys.state(*b)))
@@ -234,9 +234,13 @@ impl Snapshot for Filling {
 }
 
 impl Keeps for TumblingCount {
-    fn save(&self, out: &mut Vec<u8>) {
+    fn save(&mut self, out: &mut Vec<u8>) {
         let Self { size: _, keys } = self;
         keys.save(out);
+    }
+
+    fn save_more(&mut self, pieces: &mut Pieces) {
+        self.keys.save_more(pieces);
     }
 
     fn restore(&mut self, from: &mut SnapshotReader<'_>) -> Result<(), SnapshotError> {
@@ -257,9 +261,13 @@ impl Snapshot for Slide {
 }
 
 impl Keeps for SlidingCount {
-    fn save(&self, out: &mut Vec<u8>) {
+    fn save(&mut self, out: &mut Vec<u8>) {
         let Self { size: _, slide: _, keys } = self;
         keys.save(out);
+    }
+
+    fn save_more(&mut self, pieces: &mut Pieces) {
+        self.keys.save_more(pieces);
     }
 
     fn restore(&mut self, from: &mut SnapshotReader<'_>) -> Result<(), SnapshotError> {

@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
 use crate::event::order::key_cmp;
-use crate::event::{Keeps, Row, Snapshot, SnapshotError, SnapshotReader, Value};
+use crate::event::{Keeps, Pieces, Row, Snapshot, SnapshotError, SnapshotReader, Value};
 
 use super::super::behind::{Behind, Contents, Window};
 use super::super::emit::{Cause, Emit};
@@ -172,9 +172,13 @@ impl Snapshot for Open {
 }
 
 impl Keeps for FirstEvent {
-    fn save(&self, out: &mut Vec<u8>) {
+    fn save(&mut self, out: &mut Vec<u8>) {
         let Self { size_ns: _, lateness_ns: _, keys, ends: _, spare: _, closing: _ } = self;
         keys.save(out);
+    }
+
+    fn save_more(&mut self, pieces: &mut Pieces) {
+        self.keys.save_more(pieces);
     }
 
     fn restore(&mut self, from: &mut SnapshotReader<'_>) -> Result<(), SnapshotError> {

@@ -10,7 +10,7 @@ mod first_event;
 mod session;
 mod time;
 
-use crate::event::{Keeps, Row, SnapshotError, SnapshotReader, Value};
+use crate::event::{Keeps, Pieces, Row, SnapshotError, SnapshotReader, Value};
 use crate::vpl::plan::{StreamPlan, WindowPlan};
 
 use super::behind::Behind;
@@ -224,7 +224,7 @@ impl Windows {
 }
 
 impl Windows {
-    fn keeps(&self) -> &dyn Keeps {
+    fn keeps(&mut self) -> &mut dyn Keeps {
         match self {
             Self::Time(windows) => windows,
             Self::FirstEvent(windows) => windows,
@@ -236,17 +236,15 @@ impl Windows {
 }
 
 impl Keeps for Windows {
-    fn save(&self, out: &mut Vec<u8>) {
+    fn save(&mut self, out: &mut Vec<u8>) {
         self.keeps().save(out);
     }
 
+    fn save_more(&mut self, pieces: &mut Pieces) {
+        self.keeps().save_more(pieces);
+    }
+
     fn restore(&mut self, from: &mut SnapshotReader<'_>) -> Result<(), SnapshotError> {
-        match self {
-            Self::Time(windows) => windows.restore(from),
-            Self::FirstEvent(windows) => windows.restore(from),
-            Self::Session(windows) => windows.restore(from),
-            Self::Tumbling(windows) => windows.restore(from),
-            Self::Sliding(windows) => windows.restore(from),
-        }
+        self.keeps().restore(from)
     }
 }

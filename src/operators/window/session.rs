@@ -9,7 +9,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use crate::event::order::key_cmp;
-use crate::event::{Keeps, Row, Snapshot, SnapshotError, SnapshotReader, Value};
+use crate::event::{Keeps, Pieces, Row, Snapshot, SnapshotError, SnapshotReader, Value};
 
 use super::super::behind::{Behind, Contents, Window};
 use super::super::emit::{Cause, Emit};
@@ -286,7 +286,7 @@ impl Snapshot for Open {
 }
 
 impl Keeps for Sessions {
-    fn save(&self, out: &mut Vec<u8>) {
+    fn save(&mut self, out: &mut Vec<u8>) {
         let Self {
             gap_ns: _,
             lateness_ns: _,
@@ -299,6 +299,10 @@ impl Keeps for Sessions {
         } = self;
         keys.save(out);
         arrivals.write(out);
+    }
+
+    fn save_more(&mut self, pieces: &mut Pieces) {
+        self.keys.save_more(pieces);
     }
 
     fn restore(&mut self, from: &mut SnapshotReader<'_>) -> Result<(), SnapshotError> {

@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 
 use crate::event::order::key_cmp;
-use crate::event::{Keeps, Row, SnapshotError, SnapshotReader, Value};
+use crate::event::{Keeps, Pieces, Row, SnapshotError, SnapshotReader, Value};
 
 use super::super::behind::{Behind, Contents, Window};
 use super::super::emit::{Cause, Emit};
@@ -191,7 +191,7 @@ impl TimeWindows {
 }
 
 impl Keeps for TimeWindows {
-    fn save(&self, out: &mut Vec<u8>) {
+    fn save(&mut self, out: &mut Vec<u8>) {
         let Self {
             size_ns: _,
             slide_ns: _,
@@ -203,6 +203,10 @@ impl Keeps for TimeWindows {
             spare_contents: _,
         } = self;
         keys.save(out);
+    }
+
+    fn save_more(&mut self, pieces: &mut Pieces) {
+        self.keys.save_more(pieces);
     }
 
     fn restore(&mut self, from: &mut SnapshotReader<'_>) -> Result<(), SnapshotError> {
