@@ -31,9 +31,21 @@ pub(super) fn whole(x: &Value, function: fn(f64) -> f64) -> Value {
 
 /// The int that `x`, truncated, is. No value for NaN and for what is no i64.
 pub(super) fn to_int(x: f64) -> Value {
+    float_to_int(x).map_or(Value::Missing, Value::Int)
+}
+
+/// The int that `x`, truncated, is; none for NaN and for what is no i64.
+///
+/// ```
+/// use varpin::functions::float_to_int;
+/// assert_eq!(float_to_int(-2.5), Some(-2));
+/// assert_eq!(float_to_int(1e19), None);
+/// ```
+#[inline]
+pub fn float_to_int(x: f64) -> Option<i64> {
     /// 2^63
     const END: f64 = 9_223_372_036_854_775_808.0;
-    if (-END..END).contains(&x) { Value::Int(x as i64) } else { Value::Missing }
+    (-END..END).contains(&x).then_some(x as i64)
 }
 
 pub(super) fn abs(x: &Value) -> Value {

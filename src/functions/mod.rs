@@ -20,3 +20,4 @@ pub use accumulator::Accumulator;
 pub use aggregate::Aggregate;
 pub use builtin::{Builtin, CallEnv};
 pub use collections::{MAX_ITEMS, range};
+pub use math::float_to_int;

@@ -9,7 +9,7 @@ use crate::vpl::plan::Plan;
 
 use super::at::At;
 use super::error::{CompileError, Fault};
-use super::expr::Compiler;
+use super::expr::{Compiler, discard_behind};
 use super::limits::Limits;
 
 /// A line that `.print`, `.log`, `.tap` or `print(x)` writes.
@@ -169,10 +169,12 @@ impl Env {
     pub(super) fn guarded<R>(&mut self, locals: usize, run: impl FnOnce(&mut Self) -> R) -> Result<R, Fault> {
         let base = self.locals.len();
         let frame = std::mem::replace(&mut self.frame, base);
-        self.locals.resize(base + locals, Value::Missing);
+        while self.locals.len() < base + locals {
+            self.locals.push(Value::Missing);
+        }
         self.steps_left = self.limits.max_call_steps;
         let result = run(self);
-        self.locals.truncate(base);
+        discard_behind(&mut self.locals, base);
         self.frame = frame;
         match self.fault.take() {
             None => Ok(result),

@@ -7,11 +7,17 @@ use super::super::env::Env;
 use super::super::error::Fault;
 use super::collections;
 use super::compile::TimeOf;
+use super::lanes::{Lanes, Turns};
 use super::node::Node;
+use super::number::Number;
 
 /// How many levels of statements and expressions may be under way on the thread's own stack, over all calls. A level
 /// takes some hundred bytes, so this stays far below the 2 MiB that a thread has by default.
 const MAX_NESTING: usize = 2_000;
+
+/// How often a loop tries whether its turns are for registers: at its start, and once again, because a local that
+/// begins as `0` is no float before the first turn.
+const TRIES: u32 = 2;
 
 /// The functions that an expression can call.
 #[derive(Debug, Default)]
@@ -35,17 +41,31 @@ pub(super) struct Function {
 #[derive(Debug)]
 pub(super) enum Statement {
     SetLocal(usize, Node),
-    SetGlobal(usize, Node),
     If(Box<[(Node, Box<[Statement]>)]>, Box<[Statement]>),
-    For(usize, Items, Box<[Statement]>),
-    While(Node, Box<[Statement]>),
+    For(usize, Items, Body),
+    While(Node, Body),
     Break,
     Continue,
     Return(Option<Node>),
+    Effect(Effect),
+}
+
+/// A statement that is there for its effect outside of the call.
+#[derive(Debug)]
+pub(super) enum Effect {
+    SetGlobal(usize, Node),
     Emit(Emission),
     /// `emit` where no `.process` takes it.
     EmitNowhere,
     Expr(Node),
+}
+
+/// What a loop does in each turn.
+#[derive(Debug)]
+pub(super) struct Body {
+    pub(super) statements: Box<[Statement]>,
+    /// The same for registers, where it is nothing but arithmetic.
+    pub(super) lanes: Option<Box<Lanes>>,
 }
 
 /// What a `for` runs over.
@@ -93,7 +113,7 @@ impl Functions {
             let value = argument.eval_argument(row, self, env);
             env.locals.push(value);
         }
-        env.locals.truncate(base + function.params);
+        discard_behind(&mut env.locals, base + function.params);
         while env.locals.len() < base + function.locals {
             env.locals.push(Value::Missing);
         }
@@ -124,7 +144,49 @@ impl Functions {
 
     fn run(&self, statements: &[Statement], row: &Row, env: &mut Env) -> Flow {
         for statement in statements {
-            let flow = self.run_next(statement, row, env);
+            if !env.step() {
+                env.returned = Value::Missing;
+                return Flow::Return;
+            }
+            // The commonest statements without another call.
+            let flow = match statement {
+                Statement::SetLocal(local, node) => {
+                    match node {
+                        Node::Numeric(numeric) => {
+                            if !env.set_number(*local, numeric.number(row, env)) {
+                                let value = numeric.tree.eval(row, self, env);
+                                env.set_local(*local, value);
+                            }
+                        }
+                        node => {
+                            let value = node.eval_argument(row, self, env);
+                            env.set_local(*local, value);
+                        }
+                    }
+                    continue;
+                }
+                Statement::If(branches, otherwise) => {
+                    let chosen = branches.iter().find(|branch| branch.0.test(row, self, env) == Some(true));
+                    let body = chosen.map_or(otherwise, |branch| &branch.1);
+                    if body.is_empty() {
+                        continue;
+                    }
+                    self.run(body, row, env)
+                }
+                Statement::Return(node) => {
+                    env.returned =
+                        node.as_ref().map_or(Value::Missing, |node| node.eval_argument(row, self, env));
+                    return Flow::Return;
+                }
+                Statement::Break => return Flow::Break,
+                Statement::Continue => return Flow::Continue,
+                Statement::For(local, items, body) => self.run_for(*local, items, body, row, env),
+                Statement::While(condition, body) => self.run_while(condition, body, row, env),
+                Statement::Effect(effect) => {
+                    self.run_effect(effect, row, env);
+                    continue;
+                }
+            };
             if flow != Flow::Next {
                 return flow;
             }
@@ -132,117 +194,102 @@ impl Functions {
         Flow::Next
     }
 
-    /// Takes a step and runs a statement: the commonest without a call.
-    #[inline(always)]
-    #[allow(clippy::inline_always)] // a call would take as long as the assignment
-    fn run_next(&self, statement: &Statement, row: &Row, env: &mut Env) -> Flow {
-        if !env.step() {
-            env.returned = Value::Missing;
-            return Flow::Return;
-        }
-        match statement {
-            Statement::SetLocal(local, node) => {
-                let value = node.eval(row, self, env);
-                env.set_local(*local, value);
-                Flow::Next
-            }
-            _ => self.run_one(statement, row, env),
-        }
-    }
-
     #[inline(never)]
-    fn run_one(&self, statement: &Statement, row: &Row, env: &mut Env) -> Flow {
-        match statement {
-            Statement::SetLocal(local, node) => {
-                let value = node.eval(row, self, env);
-                env.set_local(*local, value);
-                Flow::Next
-            }
-            Statement::SetGlobal(global, node) => {
+    fn run_effect(&self, effect: &Effect, row: &Row, env: &mut Env) {
+        match effect {
+            Effect::SetGlobal(global, node) => {
                 let value = node.eval(row, self, env);
                 if let Some(place) = env.globals.get_mut(*global) {
                     *place = value;
                 }
-                Flow::Next
             }
-            Statement::If(branches, otherwise) => {
-                for (condition, body) in branches {
-                    if condition.test(row, self, env) == Some(true) {
-                        return self.run(body, row, env);
-                    }
-                }
-                self.run(otherwise, row, env)
-            }
-            Statement::For(local, items, body) => self.run_for(*local, items, body, row, env),
-            Statement::While(condition, body) => {
-                while env.step() && condition.test(row, self, env) == Some(true) {
-                    match self.run(body, row, env) {
-                        Flow::Next | Flow::Continue => {}
-                        Flow::Break => break,
-                        Flow::Return => return Flow::Return,
-                    }
-                }
-                Flow::Next
-            }
-            Statement::Break => Flow::Break,
-            Statement::Continue => Flow::Continue,
-            Statement::Return(node) => {
-                env.returned = node.as_ref().map_or(Value::Missing, |node| node.eval(row, self, env));
-                Flow::Return
-            }
-            Statement::Emit(emission) => {
-                self.emit(emission, row, env);
-                Flow::Next
-            }
-            Statement::EmitNowhere => {
+            Effect::Emit(emission) => self.emit(emission, row, env),
+            Effect::EmitNowhere => {
                 env.fault.get_or_insert(Fault::EmitOutsideProcess);
-                Flow::Next
             }
-            Statement::Expr(node) => {
-                node.eval(row, self, env);
-                Flow::Next
+            Effect::Expr(node) => node.eval(row, self, env).discard(),
+        }
+    }
+
+    #[inline(never)]
+    fn run_while(&self, condition: &Node, body: &Body, row: &Row, env: &mut Env) -> Flow {
+        let mut tries = TRIES;
+        loop {
+            if let Some(lanes) = &body.lanes
+                && tries > 0
+            {
+                tries -= 1;
+                if lanes.repeat(row, env) {
+                    return Flow::Next;
+                }
+            }
+            if !env.step() || condition.test(row, self, env) != Some(true) {
+                return Flow::Next;
+            }
+            match self.run(&body.statements, row, env) {
+                Flow::Next | Flow::Continue => {}
+                Flow::Break => return Flow::Next,
+                Flow::Return => return Flow::Return,
             }
         }
     }
 
-    fn run_for(&self, local: usize, items: &Items, body: &[Statement], row: &Row, env: &mut Env) -> Flow {
+    #[inline(never)]
+    fn run_for(&self, local: usize, items: &Items, body: &Body, row: &Row, env: &mut Env) -> Flow {
         match items {
             Items::Range(from, to, inclusive) => {
-                let from = from.eval(row, self, env);
-                let to = to.eval(row, self, env);
+                let from = from.eval_argument(row, self, env);
+                let to = to.eval_argument(row, self, env);
                 match collections::ends(&from, &to, *inclusive) {
-                    Some((from, end)) => self.turns(local, (from..end).map(Value::Int), body, row, env),
+                    Some((from, end)) => self.count(local, from, end, body, row, env),
                     None => Flow::Next,
                 }
             }
             Items::Array(node) => match node.eval(row, self, env) {
-                Value::Array(items) => self.turns(local, items.iter().cloned(), body, row, env),
+                Value::Array(items) => self.walk(local, &items, body, row, env),
                 _ => Flow::Next,
             },
         }
     }
 
-    /// The turns of a `for`.
-    fn turns(
-        &self,
-        local: usize,
-        items: impl Iterator<Item = Value>,
-        body: &[Statement],
-        row: &Row,
-        env: &mut Env,
-    ) -> Flow {
-        'turns: for item in items {
+    /// The turns of a `for` over ints.
+    fn count(&self, local: usize, from: i64, end: i64, body: &Body, row: &Row, env: &mut Env) -> Flow {
+        let (mut next, mut tries) = (from, TRIES);
+        while next < end {
+            if let Some(lanes) = &body.lanes
+                && tries > 0
+            {
+                tries -= 1;
+                match lanes.count(local, next, end, row, env) {
+                    Turns::All => break,
+                    Turns::Upto(turn) => next = turn,
+                }
+            }
             if !env.step() {
                 break;
             }
-            env.set_local(local, item);
-            for statement in body {
-                match self.run_next(statement, row, env) {
-                    Flow::Next => {}
-                    Flow::Continue => continue 'turns,
-                    Flow::Break => break 'turns,
-                    Flow::Return => return Flow::Return,
-                }
+            env.set_number(local, Number::int(next));
+            match self.run(&body.statements, row, env) {
+                Flow::Next | Flow::Continue => {}
+                Flow::Break => break,
+                Flow::Return => return Flow::Return,
+            }
+            next += 1;
+        }
+        Flow::Next
+    }
+
+    /// The turns of a `for` over an array.
+    fn walk(&self, local: usize, items: &[Value], body: &Body, row: &Row, env: &mut Env) -> Flow {
+        for item in items {
+            if !env.step() {
+                break;
+            }
+            env.set_local(local, item.clone());
+            match self.run(&body.statements, row, env) {
+                Flow::Next | Flow::Continue => {}
+                Flow::Break => break,
+                Flow::Return => return Flow::Return,
             }
         }
         Flow::Next
@@ -265,7 +312,7 @@ impl Functions {
 
 /// Lets go of the values behind the first `len`.
 #[inline]
-pub(super) fn discard_behind(values: &mut Vec<Value>, len: usize) {
+pub(in super::super) fn discard_behind(values: &mut Vec<Value>, len: usize) {
     while values.len() > len
         && let Some(value) = values.pop()
     {
@@ -287,6 +334,16 @@ impl Env {
             } else {
                 std::mem::replace(place, value).discard();
             }
+        }
+    }
+
+    /// Sets a local of the call under way to a number; false where there is none.
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // a call would take as long as the assignment
+    pub(super) fn set_number(&mut self, local: usize, number: Number) -> bool {
+        match self.locals.get_mut(self.frame + local) {
+            Some(place) => number.store(place),
+            None => false,
         }
     }
 

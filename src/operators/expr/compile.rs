@@ -13,9 +13,10 @@ use crate::vpl::syntax::{BinaryOp, UnaryOp};
 
 use super::super::env::Env;
 use super::super::error::CompileError;
-use super::calls::{Emission, Function, Functions, Items, NO_FUNCTIONS, Statement};
+use super::calls::{Body, Effect, Emission, Function, Functions, Items, NO_FUNCTIONS, Statement};
+use super::lanes::Lanes;
 use super::node::{Arithmetic, Leaf, Node};
-use super::numeric::numeric;
+use super::numeric;
 use super::survey::{MAX_DEPTH, Survey};
 use super::truth::Comparison;
 use super::{Expr, Needs};
@@ -119,9 +120,13 @@ impl<'a> Compiler<'a> {
         if let Some(functions) = self.functions.get() {
             return Ok(Arc::clone(functions));
         }
-        let list = self.plan.functions.iter().map(|function| self.function(function));
-        let functions = Arc::new(Functions { list: list.collect::<Result<_, _>>()? });
+        let functions = Arc::new(self.functions_alone()?);
         Ok(Arc::clone(self.functions.get_or_init(|| functions)))
+    }
+
+    pub(super) fn functions_alone(&self) -> Result<Functions, CompileError> {
+        let list = self.plan.functions.iter().map(|function| self.function(function));
+        Ok(Functions { list: list.collect::<Result<_, _>>()? })
     }
 
     fn function(&self, function: &plan::FunctionPlan) -> Result<Function, CompileError> {
@@ -142,10 +147,25 @@ impl<'a> Compiler<'a> {
         statements.iter().map(|statement| self.statement(statement)).collect()
     }
 
+    /// What a loop with this condition, or over ints in this local, does in each turn.
+    fn body(
+        &self,
+        local: Option<usize>,
+        condition: Option<&Node>,
+        body: &[plan::Statement],
+    ) -> Result<Body, CompileError> {
+        let statements = self.statements(body)?;
+        let counts = local.is_some() || condition.is_some();
+        let lanes = if counts { Lanes::new(local, condition, &statements).map(Box::new) } else { None };
+        Ok(Body { statements, lanes })
+    }
+
     fn statement(&self, statement: &plan::Statement) -> Result<Statement, CompileError> {
         Ok(match statement {
             plan::Statement::SetLocal(local, value) => Statement::SetLocal(*local, self.node(value)?),
-            plan::Statement::SetGlobal(global, value) => Statement::SetGlobal(*global, self.node(value)?),
+            plan::Statement::SetGlobal(global, value) => {
+                Statement::Effect(Effect::SetGlobal(*global, self.node(value)?))
+            }
             plan::Statement::If(branches, otherwise) => {
                 let branches = branches
                     .iter()
@@ -165,25 +185,30 @@ impl<'a> Compiler<'a> {
                     }
                     other => Items::Array(self.node(other)?),
                 };
-                Statement::For(*local, items, self.statements(body)?)
+                let counts = matches!(items, Items::Range(..)).then_some(*local);
+                Statement::For(*local, items, self.body(counts, None, body)?)
             }
             plan::Statement::While(condition, body) => {
-                Statement::While(self.node(condition)?, self.statements(body)?)
+                let condition = self.node(condition)?;
+                let body = self.body(None, Some(&condition), body)?;
+                Statement::While(condition, body)
             }
             plan::Statement::Break => Statement::Break,
             plan::Statement::Continue => Statement::Continue,
             plan::Statement::Return(value) => {
                 Statement::Return(value.as_ref().map(|value| self.node(value)).transpose()?)
             }
-            plan::Statement::Emit { type_name, fields } => self.emission(type_name, fields)?,
-            plan::Statement::Expr(value) => Statement::Expr(self.node(value)?),
+            plan::Statement::Emit { type_name, fields } => {
+                Statement::Effect(self.emission(type_name, fields)?)
+            }
+            plan::Statement::Expr(value) => Statement::Effect(Effect::Expr(self.node(value)?)),
         })
     }
 
-    fn emission(&self, type_name: &str, fields: &[(String, plan::Expr)]) -> Result<Statement, CompileError> {
-        let Some(emits) = self.emits else { return Ok(Statement::EmitNowhere) };
+    fn emission(&self, type_name: &str, fields: &[(String, plan::Expr)]) -> Result<Effect, CompileError> {
+        let Some(emits) = self.emits else { return Ok(Effect::EmitNowhere) };
         let Some(lane) = emits.types.iter().position(|emitted| emitted.type_name == type_name) else {
-            return Ok(Statement::EmitNowhere);
+            return Ok(Effect::EmitNowhere);
         };
         let mut slots = Vec::with_capacity(fields.len());
         for (name, value) in fields {
@@ -193,7 +218,7 @@ impl<'a> Compiler<'a> {
             }
         }
         let type_id = self.plan.names.iter().position(|name| name.name == type_name);
-        Ok(Statement::Emit(Emission {
+        Ok(Effect::Emit(Emission {
             type_id: type_id.map_or(u32::MAX, |id| id as u32),
             rank: emits.rank,
             lane: lane as u16,
@@ -262,15 +287,7 @@ impl<'a> Compiler<'a> {
                 Node::Block(self.statements(statements)?, Box::new(self.node(result)?))
             }
         };
-        Ok(numeric(specialised(folded(node))))
-    }
-
-    /// An operand of arithmetic: if it is arithmetic itself, it becomes part of the closures of the whole.
-    fn operand(&self, expr: &plan::Expr) -> Result<Node, CompileError> {
-        match expr {
-            plan::Expr::Binary(operator, a, b) => Ok(specialised(folded(self.binary(*operator, a, b)?))),
-            _ => self.node(expr),
-        }
+        Ok(specialised(folded(node)))
     }
 
     fn nodes(&self, exprs: &[plan::Expr]) -> Result<Box<[Node]>, CompileError> {
@@ -299,22 +316,11 @@ impl<'a> Compiler<'a> {
             let tests = tests.into();
             return Ok(if operator == BinaryOp::And { Node::And(tests) } else { Node::Or(tests) });
         }
-        let arithmetic =
-            |operator| Ok(Node::Arithmetic(operator, Box::new([self.operand(a)?, self.operand(b)?])));
-        match operator {
-            BinaryOp::Add => return arithmetic(Arithmetic::Add),
-            BinaryOp::Sub => return arithmetic(Arithmetic::Sub),
-            BinaryOp::Mul => return arithmetic(Arithmetic::Mul),
-            BinaryOp::Div => return arithmetic(Arithmetic::Div),
-            _ => {}
-        }
         let sides = self.pair(a, b)?;
         let compare = |comparison, sides| Ok(Node::Compare(comparison, sides));
         let arithmetic = |operator, sides| Ok(Node::Arithmetic(operator, sides));
         match operator {
-            BinaryOp::Or | BinaryOp::And | BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul | BinaryOp::Div => {
-                unreachable!("done above")
-            }
+            BinaryOp::Or | BinaryOp::And => unreachable!("done above"),
             BinaryOp::Xor => Ok(Node::Xor(sides)),
             BinaryOp::Eq => compare(Comparison::Eq, sides),
             BinaryOp::Ne => compare(Comparison::Ne, sides),
@@ -326,6 +332,10 @@ impl<'a> Compiler<'a> {
             BinaryOp::NotIn => Ok(Node::Not(Box::new(Node::In(sides)))),
             BinaryOp::Is => Err(self.error("`is` has no meaning in varpin; use `==`")),
             BinaryOp::Coalesce => Ok(Node::OrElse(sides, true)),
+            BinaryOp::Add => arithmetic(Arithmetic::Add, sides),
+            BinaryOp::Sub => arithmetic(Arithmetic::Sub, sides),
+            BinaryOp::Mul => arithmetic(Arithmetic::Mul, sides),
+            BinaryOp::Div => arithmetic(Arithmetic::Div, sides),
             BinaryOp::Rem => arithmetic(Arithmetic::Rem, sides),
             BinaryOp::Pow => arithmetic(Arithmetic::Pow, sides),
             BinaryOp::BitAnd => arithmetic(Arithmetic::BitAnd, sides),
@@ -384,25 +394,38 @@ fn specialised(node: Node) -> Node {
         Node::Compare(comparison, sides) => match *sides {
             [Node::Field(slot), Node::Const(value)] => compare_field(slot, comparison, value),
             [Node::Const(value), Node::Field(slot)] => compare_field(slot, comparison.mirrored(), value),
-            [a, b] => match (Leaf::of(a), Leaf::of(b)) {
-                (Ok(a), Ok(b)) => Node::CompareLeaves(comparison, a, b),
-                (Err(a), Ok(b)) => Node::CompareLeaf(comparison, Box::new((a, b))),
-                (Ok(a), Err(b)) if a.stays_over(&b) => {
-                    Node::CompareLeaf(comparison.mirrored(), Box::new((b, a)))
-                }
-                (a, b) => Node::Compare(comparison, Box::new([Leaf::or_node(a), Leaf::or_node(b)])),
-            },
+            sides => numeric::comparison(comparison, sides)
+                .unwrap_or_else(|sides| comparison_by_rules(comparison, sides)),
         },
         Node::Arithmetic(operator, sides) => {
-            let [a, b] = *sides;
-            match (Leaf::of(a), Leaf::of(b)) {
-                (Ok(a), Ok(b)) => Node::ArithmeticLeaves(operator, a, b),
-                (Err(a), Ok(b)) => Node::ArithmeticLeaf(operator, Box::new((a, b))),
-                (Ok(a), Err(b)) if a.stays_over(&b) => Node::LeafArithmetic(operator, Box::new((a, b))),
-                (a, b) => Node::Arithmetic(operator, Box::new([Leaf::or_node(a), Leaf::or_node(b)])),
-            }
+            numeric::arithmetic(operator, *sides).unwrap_or_else(|sides| arithmetic_by_rules(operator, sides))
         }
+        Node::Negate(inner) => {
+            numeric::negation(*inner).unwrap_or_else(|inner| Node::Negate(Box::new(inner)))
+        }
+        Node::Builtin(builtin, arguments) => numeric::function(builtin, arguments)
+            .unwrap_or_else(|arguments| Node::Builtin(builtin, arguments)),
         other => other,
+    }
+}
+
+/// A comparison of values, whatever they are.
+pub(super) fn comparison_by_rules(comparison: Comparison, [a, b]: [Node; 2]) -> Node {
+    match (Leaf::of(a), Leaf::of(b)) {
+        (Ok(a), Ok(b)) => Node::CompareLeaves(comparison, a, b),
+        (Err(a), Ok(b)) => Node::CompareLeaf(comparison, Box::new((a, b))),
+        (Ok(a), Err(b)) if a.stays_over(&b) => Node::CompareLeaf(comparison.mirrored(), Box::new((b, a))),
+        (a, b) => Node::Compare(comparison, Box::new([Leaf::or_node(a), Leaf::or_node(b)])),
+    }
+}
+
+/// Arithmetic of values, whatever they are.
+pub(super) fn arithmetic_by_rules(operator: Arithmetic, [a, b]: [Node; 2]) -> Node {
+    match (Leaf::of(a), Leaf::of(b)) {
+        (Ok(a), Ok(b)) => Node::ArithmeticLeaves(operator, a, b),
+        (Err(a), Ok(b)) => Node::ArithmeticLeaf(operator, Box::new((a, b))),
+        (Ok(a), Err(b)) if a.stays_over(&b) => Node::LeafArithmetic(operator, Box::new((a, b))),
+        (a, b) => Node::Arithmetic(operator, Box::new([Leaf::or_node(a), Leaf::or_node(b)])),
     }
 }
 

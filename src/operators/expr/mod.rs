@@ -6,7 +6,9 @@
 mod calls;
 mod collections;
 mod compile;
+mod lanes;
 mod node;
+mod number;
 mod numeric;
 mod survey;
 mod truth;
@@ -21,6 +23,7 @@ use super::error::Fault;
 
 pub(super) use compile::{Compiler, Emits, TimeOf};
 
+pub(super) use calls::discard_behind;
 use calls::{Functions, NO_FUNCTIONS};
 use node::Node;
 

@@ -9,7 +9,7 @@ use super::super::env::{Env, LogLine};
 use super::calls::{Functions, Statement, discard_behind};
 use super::collections;
 use super::compile::TimeOf;
-use super::numeric::Numeric;
+use super::numeric::{Numeric, NumericTest};
 use super::truth::{Comparison, bool_value};
 
 /// A node. Those with `Leaf` and `Compare*` are special cases of the general ones below them, for speed.
@@ -54,8 +54,9 @@ pub(super) enum Node {
     CompareLeaf(Comparison, Box<(Node, Leaf)>),
     ArithmeticLeaf(Arithmetic, Box<(Node, Leaf)>),
     LeafArithmetic(Arithmetic, Box<(Leaf, Node)>),
-    /// Arithmetic of several operators over what is there already.
+    /// What makes a number of numbers, over what is there already.
     Numeric(Box<Numeric>),
+    CompareNumbers(Box<NumericTest>),
 
     Compare(Comparison, Box<[Node; 2]>),
     And(Box<[Node]>),
@@ -147,6 +148,16 @@ impl Arithmetic {
 
 static MISSING: Value = Value::Missing;
 
+/// A clone, without a call where it is a number.
+#[inline]
+fn copy(value: &Value) -> Value {
+    match value {
+        Value::Float(value) => Value::Float(*value),
+        Value::Int(value) => Value::Int(*value),
+        other => other.clone(),
+    }
+}
+
 /// The value in `slot`; a row that is too short has none there.
 #[inline]
 pub(super) fn field(row: &Row, slot: usize) -> &Value {
@@ -154,24 +165,29 @@ pub(super) fn field(row: &Row, slot: usize) -> &Value {
 }
 
 impl Node {
-    /// Its value. Arithmetic has a call of its own, so it is spared another.
+    /// Its value. Arithmetic and functions have calls of their own, so they are spared another.
     #[inline]
     pub(super) fn eval(&self, row: &Row, functions: &Functions, env: &mut Env) -> Value {
-        if let Self::Numeric(numeric) = self
-            && let Some(value) = numeric.value(row, env)
-        {
-            return value;
+        match self {
+            Self::Numeric(numeric) => match numeric.number(row, env).value() {
+                Some(value) => value,
+                None => numeric.tree.eval_by_rules(row, functions, env),
+            },
+            Self::Call(function, arguments) => functions.call(*function, arguments, row, env),
+            _ => self.eval_by_rules(row, functions, env),
         }
-        self.eval_by_rules(row, functions, env)
     }
 
-    /// Its value as an argument, which mostly is there already.
+    /// Its value where it mostly is there already: an argument, what is assigned or returned.
     #[inline]
     pub(super) fn eval_argument(&self, row: &Row, functions: &Functions, env: &mut Env) -> Value {
         match self {
-            Self::Field(slot) => field(row, *slot).clone(),
-            Self::Const(value) => value.clone(),
-            Self::Local(index) => env.locals.get(env.frame + index).cloned().unwrap_or_default(),
+            Self::Field(slot) => copy(field(row, *slot)),
+            Self::Const(value) => copy(value),
+            Self::Local(index) => match env.locals.get(env.frame + index) {
+                Some(value) => copy(value),
+                None => Value::Missing,
+            },
             _ => self.eval(row, functions, env),
         }
     }
@@ -215,6 +231,7 @@ impl Node {
             | Self::CompareInt { .. }
             | Self::CompareLeaves(..)
             | Self::CompareLeaf(..)
+            | Self::CompareNumbers(_)
             | Self::Compare(..)
             | Self::And(_)
             | Self::Or(_)

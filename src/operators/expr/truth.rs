@@ -43,7 +43,7 @@ impl Comparison {
 
     /// For two values of one type that Rust compares as the language does; NaN behaves as D33 says.
     #[inline]
-    fn holds<T: PartialOrd + Copy>(self, a: T, b: T) -> bool {
+    pub(super) fn holds<T: PartialOrd + Copy>(self, a: T, b: T) -> bool {
         match self {
             Self::Eq => a == b,
             Self::Ne => a != b,
@@ -105,8 +105,20 @@ impl Node {
     }
 
     /// Whether it is true, false, or neither.
+    #[inline]
     pub(super) fn test(&self, row: &Row, functions: &Functions, env: &mut Env) -> Option<bool> {
+        if let Self::CompareNumbers(test) = self
+            && let Some(answer) = test.answer(row, env)
+        {
+            return Some(answer);
+        }
+        self.test_by_rules(row, functions, env)
+    }
+
+    #[inline(never)]
+    fn test_by_rules(&self, row: &Row, functions: &Functions, env: &mut Env) -> Option<bool> {
         match self {
+            Self::CompareNumbers(test) => test.tree.test_by_rules(row, functions, env),
             Self::CompareFloat { slot, comparison, constant, value } => match field(row, *slot) {
                 Value::Float(field) => Some(comparison.holds(*field, *constant)),
                 other => comparison.of(other, value),
