@@ -107,6 +107,10 @@ impl Maker {
 
     fn statements(&mut self, statements: &[Statement]) -> Option<()> {
         for statement in statements {
+            // Jumps have no room for more; so what is tried in vain is short.
+            if self.operations.len() >= usize::from(OUT) {
+                return None;
+            }
             match statement {
                 Statement::SetLocal(local, node) => self.set(*local, node)?,
                 Statement::If(branches, otherwise) => {
