@@ -168,7 +168,7 @@ pub(super) fn function(builtin: Builtin, arguments: Box<[Node]>) -> Result<Node,
     if !fits {
         return Err(arguments);
     }
-    let (operands, trees) = all(arguments)?;
+    let (operands, trees): (Vec<_>, Vec<_>) = all(arguments)?.into_iter().unzip();
     let compute = operands.into_iter().reduce(|a, b| match builtin {
         Builtin::Min => Operand::Made(join(a, b, Number::min)),
         _ => Operand::Made(join(a, b, Number::max)),
@@ -186,7 +186,7 @@ pub(super) fn function(builtin: Builtin, arguments: Box<[Node]>) -> Result<Node,
         Builtin::ToInt => map(a, |x| x.whole(f64::trunc)),
         _ => boxed(a),
     });
-    let tree = Node::Builtin(builtin, trees);
+    let tree = Node::Builtin(builtin, trees.into());
     Ok(match compute {
         Some(compute) => made(compute, tree),
         None => tree,
@@ -198,12 +198,10 @@ pub(super) fn comparison(comparison: Comparison, sides: [Node; 2]) -> Result<Nod
     use Operand::{Captured, Field, Local};
     let sides = both(sides)?;
     // Where nothing says that it is about numbers, it may as well be about texts.
-    let numbers = match (&sides[0].0, &sides[1].0) {
-        (Field(_) | Captured(_), Field(_) | Captured(_) | Local(_)) => false,
-        (Local(_), Field(_) | Captured(_)) => false,
-        _ => true,
-    };
-    if !numbers {
+    if matches!(
+        (&sides[0].0, &sides[1].0),
+        (Field(_) | Captured(_), Field(_) | Captured(_) | Local(_)) | (Local(_), Field(_) | Captured(_))
+    ) {
         return Err(sides.map(again));
     }
     let [(a, tree_a), (b, tree_b)] = sides;
@@ -273,11 +271,10 @@ fn both([a, b]: [Node; 2]) -> Result<[(Operand, Node); 2], [Node; 2]> {
     }
 }
 
-fn all(nodes: Box<[Node]>) -> Result<(Vec<Operand>, Box<[Node]>), Box<[Node]>> {
+fn all(nodes: Box<[Node]>) -> Result<Vec<(Operand, Node)>, Box<[Node]>> {
     let operands: Vec<_> = nodes.into_iter().map(operand).collect();
     if operands.iter().all(Result::is_ok) {
-        let (operands, trees): (Vec<_>, Vec<_>) = operands.into_iter().flatten().unzip();
-        Ok((operands, trees.into()))
+        Ok(operands.into_iter().flatten().collect())
     } else {
         Err(operands.into_iter().map(|operand| operand.map_or_else(|node| node, again)).collect())
     }

@@ -222,11 +222,7 @@ impl Maker {
                 let (first, others) = arguments.split_first()?;
                 let kind = self.function(*builtin)?;
                 let mut a = self.operand(first)?;
-                if !matches!(kind, Kind::Min | Kind::Max) {
-                    // A function from float to float takes an int for one.
-                    a.int &= matches!(kind, Kind::Abs);
-                    (others.is_empty().then_some(kind)?, a, a)
-                } else {
+                if matches!(kind, Kind::Min | Kind::Max) {
                     let (last, between) = others.split_last()?;
                     for other in between {
                         let b = self.operand(other)?;
@@ -235,6 +231,10 @@ impl Maker {
                         a = Operand { register: to, int: false };
                     }
                     (kind, a, self.operand(last)?)
+                } else {
+                    // A function from float to float takes an int for one.
+                    a.int &= matches!(kind, Kind::Abs);
+                    (others.is_empty().then_some(kind)?, a, a)
                 }
             }
             leaf => {
