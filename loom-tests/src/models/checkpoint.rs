@@ -11,6 +11,8 @@ use varpin::idle::{Idle, IdleState};
 use varpin::ring::{self, PopError, Receiver, Sender};
 use varpin::sync::{Arc, JoinHandle, spawn_named};
 
+use crate::watch::Cells;
+
 /// An item with a sequence number, progress, or the barrier of a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Item {
@@ -169,13 +171,18 @@ fn hand_over(lives: bool) {
     share.set_waker(idle.waker());
     last.set_waker(idle.waker());
     let (mut barrier, mut barriers): (Sender<u64>, _) = ring::bounded(1);
+    let state = Cells::new(1);
+    let written = state.clone();
     let stage = spawn_named("stage", move || {
         barrier.push(1).unwrap();
         if lives {
+            written.write(0, 7);
             share.push(7).unwrap();
+            // Its end of the line stays: only the share can have woken the writer.
+            return (barrier, Some(share));
         }
         // The barrier's ring lives until the output has looked.
-        barrier
+        (barrier, None)
     });
     let output = spawn_named("output", move || {
         if let Some(checkpoint) = take(&mut barriers, 2) {
@@ -189,6 +196,9 @@ fn hand_over(lives: bool) {
         idle.idle(usize::from(came));
     }
     // Whole or not at all, and never a share that was half written.
+    if lives {
+        assert_eq!(state.read(0), 7);
+    }
     assert_eq!(of_stage, if lives { Share::There(7) } else { Share::Never });
     assert!(matches!(of_output, Share::There(1) | Share::Never));
     stage.unwrap().join().unwrap();

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use varpin::cores::{LowJitter, PinPolicy};
 use varpin::flow::{
-    Beat, Cycle, Pulse, Restarting, Running, Stage, StateLost, Ward, WhyReturned, Worker, start, start_supervised,
+    Beat, Cycle, Pulse, Restarting, Running, Stage, StateLost, Ward, WhyReturned, Worker, start,
+    start_supervised,
 };
 use varpin::idle::Idle;
 use varpin::ring::{self, PopError, Receiver, Sender};

@@ -163,7 +163,11 @@ fn drop_oldest(capacity: usize, items: u64) {
     taker.take_all();
     let newest: Vec<u64> = (items - capacity as u64 + 1..=items).collect();
     assert!(taker.taken.ends_with(&newest), "the newest survive: {:?}", taker.taken);
-    assert!(taker.taken.len() - before <= capacity, "and nothing else, after the overload: {:?}", taker.taken);
+    assert!(
+        taker.taken.len() - before <= capacity,
+        "and nothing else, after the overload: {:?}",
+        taker.taken
+    );
     let taken = taker.taken.len() as u64;
     drop(taker);
     assert_eq!(counts(&left), (items - taken, 0), "both ends drop, and every item is counted once");
