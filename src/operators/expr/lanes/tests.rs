@@ -1,5 +1,7 @@
 //! Registers give what the statements give, in as many steps.
 
+use proptest::prelude::*;
+
 use crate::event::{Row, Value};
 use crate::vpl::parser::parse;
 use crate::vpl::resolve::resolve;
@@ -174,6 +176,67 @@ fn registers_give_what_statements_give_in_as_many_steps() {
                             "{x:?}, {y:?}, {n:?}, {steps} steps:\n{body}"
                         );
                     }
+                }
+            }
+        }
+    }
+}
+
+/// An expression over `a`, `b`, `x`, `y` and the turn `i`.
+fn expression() -> impl Strategy<Value = String> {
+    let leaf = prop::sample::select(&["a", "b", "x", "y", "i", "0", "1", "7", "0.5", "-2.0"][..]);
+    leaf.prop_map(str::to_owned).prop_recursive(3, 12, 2, |inner| {
+        let operator = prop::sample::select(&["+", "-", "*", "/", "%"][..]);
+        let function = prop::sample::select(&["min", "max"][..]);
+        prop_oneof![
+            4 => (inner.clone(), operator, inner.clone()).prop_map(|(a, by, b)| format!("({a} {by} {b})")),
+            1 => (function, inner.clone(), inner.clone()).prop_map(|(f, a, b)| format!("{f}({a}, {b})")),
+            1 => inner.clone().prop_map(|a| format!("abs({a})")),
+            1 => inner.prop_map(|a| format!("-({a})")),
+        ]
+    })
+}
+
+/// Statements that change `a` and `b`, each line indented by so many spaces.
+fn statements(indent: usize, depth: u32) -> BoxedStrategy<String> {
+    let space = " ".repeat(indent);
+    let set = (prop::sample::select(&["a", "b"][..]), expression());
+    let set = set.prop_map({
+        let space = space.clone();
+        move |(local, value)| format!("{space}{local} := {value}\n")
+    });
+    let one = if depth == 0 {
+        set.boxed()
+    } else {
+        let comparison = prop::sample::select(&["<", "<=", ">", ">=", "==", "!="][..]);
+        let inner = || statements(indent + 4, depth - 1);
+        let branches = (expression(), comparison, expression(), inner(), inner()).prop_map(
+            move |(left, comparison, right, then, otherwise)| {
+                format!("{space}if {left} {comparison} {right}:\n{then}{space}else:\n{otherwise}")
+            },
+        );
+        prop_oneof![3 => set, 1 => branches].boxed()
+    };
+    prop::collection::vec(one, 1..4).prop_map(|lines| lines.concat()).boxed()
+}
+
+proptest! {
+    #[test]
+    fn registers_give_what_statements_give_whatever_the_loop(turn in statements(8, 2), steps in 1..200_u64) {
+        let both = "    return [a, b]\n";
+        for head in ["for i in 0..n", "for i in -2..=n", "while a < b"] {
+            let i = if head.starts_with("for") { "" } else { "    let i = n\n" };
+            let body = format!("\n    var a = x\n    var b = y\n{i}    {head}:\n{turn}{both}");
+            let with_lanes = functions(&body);
+            let mut without = functions(&body);
+            strip(&mut without.list[0].body);
+            let numbers = [Value::Int(3), Value::Float(-1.5), Value::Int(i64::MIN), Value::Float(0.0)];
+            for x in &numbers {
+                for y in &numbers {
+                    let arguments = [x, y, &Value::Int(4)];
+                    let (found, expected) =
+                        (outcome(&with_lanes, arguments, steps), outcome(&without, arguments, steps));
+                    prop_assert_eq!(found, expected, "{:?}, {:?}, {} steps: {}", x, y, steps, body);
                 }
             }
         }
