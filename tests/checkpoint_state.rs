@@ -398,8 +398,8 @@ fn what_cannot_be_kept_is_refused() {
         |config: &str| format!("context c\nconfig c {{ {config} }}\nstream S = A.context(c).emit(v: v)");
     for (text, says) in [
         (in_context("when_full: drop_oldest"), "when_full: drop_oldest"),
-        (in_context("restart: on_failure"), "is to be restarted"),
-        (in_context("breaker_failure_rate: 0.5"), "circuit breaker"),
+        (in_context("breaker_open: drop"), "breaker_open: drop"),
+        (in_context("breaker_open: dead_letter"), "circuit breaker"),
         ("config output { breaker_open: drop }\nstream S = A.emit(v: v)".to_owned(), "breaker_open: drop"),
     ] {
         let error = refused(&text);

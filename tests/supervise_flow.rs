@@ -189,6 +189,7 @@ fn run(line: Line, supervised: &[Supervised], strategy: Strategy, count: u64) ->
         seed: 1,
         events: Events::to(Box::new(move |event| heard.lock().unwrap().push(event.clone()))),
         board: Arc::clone(&board),
+        rollback: None,
     };
     let running =
         start_supervised(workers, PinPolicy::Off, &LowJitter::default(), |ward| supervisor.begin(ward))
@@ -357,6 +358,7 @@ fn run_one(stage: impl Stage + 'static, supervised: Supervised) -> (Result<Repor
         seed: 1,
         events: Events::none(),
         board: Arc::clone(&board),
+        rollback: None,
     };
     let running =
         start_supervised(vec![worker], PinPolicy::Off, &LowJitter::default(), |ward| supervisor.begin(ward))
@@ -423,6 +425,7 @@ fn a_run_that_is_given_up_while_a_restart_is_awaited_ends_at_once() {
             seed: 1,
             events: Events::none(),
             board: Arc::clone(&board),
+            rollback: None,
         };
         let running =
             start_supervised(workers, PinPolicy::Off, &LowJitter::default(), |ward| supervisor.begin(ward))

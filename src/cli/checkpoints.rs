@@ -30,6 +30,9 @@ pub(super) struct InputPlace {
     /// Which file it is, where one is followed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) followed: Option<Identity>,
+    /// Lines before it that are no events.
+    #[serde(default)]
+    bad_lines: u64,
 }
 
 /// Where the files that a run writes are: their lengths in bytes; none where there is no file.
@@ -48,8 +51,14 @@ pub(super) struct Kept {
     pub(super) is_awaited: bool,
     /// Whether the input can be gone back to.
     pub(super) can_seek: bool,
+    /// Whether results are in a file that can be cut back.
+    pub(super) cuts_results: bool,
+    /// Where the input was when the run began.
+    start: Option<Position>,
     /// Where the input is behind the event that was fed last.
     pub(super) position: Position,
+    /// Lines before that that are no events.
+    pub(super) bad_lines: u64,
     /// In which file, where one is followed.
     pub(super) followed: Option<Identity>,
     /// What the run has gone on from.
@@ -62,8 +71,8 @@ impl InputPlace {
     pub(super) fn of(events: &str, kept: &Kept) -> Self {
         let Position { offset, lines, batch_ns, in_long_line } = kept.position;
         let offset = kept.can_seek.then_some(offset);
-        let followed = kept.followed;
-        Self { events: events.to_owned(), offset, lines, batch_ns, in_long_line, followed }
+        let (followed, bad_lines) = (kept.followed, kept.bad_lines);
+        Self { events: events.to_owned(), offset, lines, batch_ns, in_long_line, followed, bad_lines }
     }
 
     /// The place to go on from.
@@ -200,16 +209,10 @@ impl Kept {
                  least once; -o FILE gives each once)",
             );
         }
-        let mut kept = Self { any: true, can_seek, ..Self::default() };
+        let cuts_results = is_file && settings.output.is_some();
+        let mut kept = Self { any: true, can_seek, cuts_results, ..Self::default() };
         let Some(resumed) = resumed else { return Ok(kept) };
-        let foreign = |_| {
-            format!(
-                "checkpoint {} is not one of `varpin run`: it does not say where files are",
-                resumed.checkpoint
-            )
-        };
-        let input: InputPlace = serde_json::from_slice(&resumed.input).map_err(foreign)?;
-        let output: OutputPlace = serde_json::from_slice(&resumed.output).map_err(foreign)?;
+        let (input, output) = places(resumed)?;
         for damaged in &resumed.passed_over {
             messages::warning(format_args!("a checkpoint is damaged and was passed over: {damaged}"));
         }
@@ -261,6 +264,27 @@ impl Kept {
         Ok(kept)
     }
 
+    /// The input is read from here on, for the first time or again.
+    pub(super) fn begin(&mut self, position: Position) {
+        self.start.get_or_insert(position);
+        self.position = position;
+    }
+
+    /// The run was rolled back to this checkpoint, or to its beginning.
+    pub(super) fn go_back(&mut self, resumed: Option<&Resumed>) -> Result<(), String> {
+        self.is_awaited = false;
+        self.resumed = resumed.map(places).transpose()?;
+        (self.position, self.bad_lines) = self.input();
+        Ok(())
+    }
+
+    /// Where the input is to be read from after that, and how many lines before are no events.
+    pub(super) fn input(&self) -> (Position, u64) {
+        let resumed = self.resumed.as_ref();
+        let place = resumed.and_then(|(input, _)| Some((input.position()?, input.bad_lines)));
+        place.unwrap_or((self.start.unwrap_or_default(), 0))
+    }
+
     /// The length that a file which the run writes had at the checkpoint; none where it begins anew.
     pub(super) fn output(&self) -> OutputPlace {
         self.resumed.as_ref().map(|(_, output)| output.clone()).unwrap_or_default()
@@ -286,6 +310,18 @@ impl Kept {
             messages::warning(format_args!("{} checkpoints could not be written", self.failed));
         }
     }
+}
+
+/// Where the files of a run were, as its checkpoint says.
+fn places(resumed: &Resumed) -> Result<(InputPlace, OutputPlace), String> {
+    let foreign = |_| {
+        format!(
+            "checkpoint {} is not one of `varpin run`: it does not say where files are",
+            resumed.checkpoint
+        )
+    };
+    let input = serde_json::from_slice(&resumed.input).map_err(foreign)?;
+    Ok((input, serde_json::from_slice(&resumed.output).map_err(foreign)?))
 }
 
 /// Cuts a file that the run writes back to what it was, and goes to its end.

@@ -50,6 +50,11 @@ impl<'a> DeadLetters<'a> {
         self.bad_lines
     }
 
+    /// Lines are read again, after this many that were no events.
+    pub(super) fn go_back(&mut self, bad_lines: u64) {
+        self.bad_lines = bad_lines;
+    }
+
     /// The first event on which a stream failed.
     pub(super) fn first_failed(&self) -> Option<&DeadLetter> {
         self.first_failed.as_ref()

@@ -51,23 +51,36 @@ impl Files {
 
     /// Empties the files that will be written, or cuts them back to `lengths`: the run begins.
     pub(super) fn begin(&self, settings: &RunSettings, lengths: &OutputPlace) -> Result<(), String> {
-        let OutputPlace { output, dead_letters } = *lengths;
-        let written = [
-            (settings.output.as_deref(), Some(&self.output), output),
-            (settings.dead_letters.as_deref(), self.dead_letters.as_ref(), dead_letters),
+        self.cut_back(settings, lengths)?;
+        cut([
             (settings.stats_json.as_deref(), self.stats_json.as_ref(), None),
             (settings.supervision.as_deref(), self.supervision.as_ref(), None),
-        ];
-        for (path, file, length) in written {
-            let (Some(path), Some(file)) = (path, file) else { continue };
-            let failed = |error| format!("cannot write {}: {error}", path.display());
-            // Pipes and devices have no length to cut.
-            if file.metadata().map_err(failed)?.is_file() {
-                cut_back(file, length.unwrap_or(0)).map_err(failed)?;
-            }
-        }
-        Ok(())
+        ])
     }
+
+    /// Cuts what goes with checkpoints back to `lengths`; empties it, where they say nothing.
+    pub(super) fn cut_back(&self, settings: &RunSettings, lengths: &OutputPlace) -> Result<(), String> {
+        let OutputPlace { output, dead_letters } = *lengths;
+        cut([
+            (settings.output.as_deref(), Some(&self.output), output),
+            (settings.dead_letters.as_deref(), self.dead_letters.as_ref(), dead_letters),
+        ])
+    }
+}
+
+/// Cuts each of these files, which the run writes, to its length, or empties it.
+fn cut<const FILES: usize>(
+    written: [(Option<&Path>, Option<&File>, Option<u64>); FILES],
+) -> Result<(), String> {
+    for (path, file, length) in written {
+        let (Some(path), Some(file)) = (path, file) else { continue };
+        let failed = |error| format!("cannot write {}: {error}", path.display());
+        // Pipes and devices have no length to cut.
+        if file.metadata().map_err(failed)?.is_file() {
+            cut_back(file, length.unwrap_or(0)).map_err(failed)?;
+        }
+    }
+    Ok(())
 }
 
 fn open_events(from: &EventsFrom) -> io::Result<(File, Metadata)> {

@@ -178,6 +178,12 @@ impl<'a> Output<'a> {
         Ok(())
     }
 
+    /// Gives up what has been collected: it comes again, behind what the file is cut back to.
+    pub(super) fn discard(&mut self) {
+        self.buffer.clear();
+        self.written = 0;
+    }
+
     /// Writes what has been collected if that was last done some time ago.
     pub(super) fn write_if_late(&mut self) {
         if !self.buffer.is_empty() && self.last_write.elapsed() >= WRITE_AFTER {

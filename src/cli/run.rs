@@ -40,6 +40,8 @@ use super::signals::Signals;
 use super::summary::Summary;
 use super::wait::readable_within;
 
+mod rollback;
+
 /// Events after which the engine publishes what was fed; it also does so before every wait.
 const PUBLISH_EVERY: usize = 64;
 /// Events after which dead letters are fetched, before there are more than the engine keeps.
@@ -269,10 +271,24 @@ enum End {
     Output,
     /// The engine takes no more: a stage failed.
     Engine(EngineError),
+    /// A context has failed, and everything is to be rolled back to the last checkpoint.
+    RollBack,
+    /// That cannot be done, for this reason.
+    Lost(String),
     /// A line is no event, and that is not to be skipped.
     BadInput(BadInput),
     /// The input cannot be read.
     Read(io::Error),
+}
+
+impl End {
+    /// What an error of the engine amounts to.
+    fn of(error: EngineError) -> Self {
+        match error {
+            EngineError::RollBack(_) => Self::RollBack,
+            error => Self::Engine(error),
+        }
+    }
 }
 
 /// A run on its way.
@@ -335,23 +351,7 @@ impl<'a> Run<'a> {
 
     /// Everything from the first line to the exit code.
     fn go(mut self, mut source: EventSource<Reader<'a>>) -> Exit {
-        let end = self.read(&mut source);
-        let deadline = match end {
-            End::Signal(_) => DRAIN_WITHIN,
-            _ => Duration::MAX,
-        };
-        match end {
-            End::Input => {}
-            // What was read is not read again: it is kept, if it can be.
-            End::Signal(_) => {
-                self.last_checkpoint();
-                self.engine.withhold_uncommitted();
-            }
-            _ => self.engine.withhold_uncommitted(),
-        }
-        let output = &mut self.output;
-        let finished = self.engine.finish_within(deadline, |result| output.take(&result)).map(drop);
-        self.fetch_letters();
+        let (end, finished) = self.read_and_finish(&mut source);
         if let Err(EngineError::Connector(ConnectError::BadLine(bad))) = &finished {
             self.letters.borrow_mut().bad_input(&bad.place, &bad.line);
         }
@@ -379,8 +379,9 @@ impl<'a> Run<'a> {
         match end {
             End::BadInput(bad) => fail(Exit::Failed, &messages::bad_input(&source_name, &bad)),
             End::Read(error) => fail(Exit::Failed, &format_args!("cannot read {source_name}: {error}")),
-            End::Engine(ref error) if finished.is_ok() => fail(Exit::Failed, error),
-            End::Input | End::Signal(_) | End::Output | End::Engine(_) => {}
+            End::Engine(ref error) if finished.is_ok() => fail(Exit::from(error), error),
+            End::Lost(message) => fail(Exit::Failed, &message),
+            End::Input | End::Signal(_) | End::Output | End::Engine(_) | End::RollBack => {}
         }
         match finished {
             Ok(()) => {}
@@ -414,12 +415,34 @@ impl<'a> Run<'a> {
         exit
     }
 
+    /// Ends the run: hands over all results that are left, and waits for the threads.
+    fn finish(&mut self, end: &End) -> Result<(), EngineError> {
+        let deadline = match end {
+            End::Signal(_) => DRAIN_WITHIN,
+            _ => Duration::MAX,
+        };
+        match end {
+            End::Input => {}
+            // What was read is not read again: it is kept, if it can be.
+            End::Signal(_) => {
+                self.last_checkpoint();
+                self.engine.withhold_uncommitted();
+            }
+            _ => self.engine.withhold_uncommitted(),
+        }
+        let output = &mut self.output;
+        let finished = self.engine.finish_within(deadline, |result| output.take(&result)).map(drop);
+        self.fetch_letters();
+        finished
+    }
+
     /// Reads and feeds until there is a reason to stop.
     fn read(&mut self, source: &mut EventSource<Reader<'a>>) -> End {
         let files = self.files;
         let known_end = files.events_bytes.filter(|_| !self.settings.follow);
         let progress = Progress::new(known_end, self.settings.output.is_none());
         let mut row = Row::new(InputTypes::UNKNOWN, 0, 0);
+        self.kept.begin(source.position());
         self.first_checkpoint(source);
         // Live nobody waits for another: what is in files already comes first.
         if self.settings.live
@@ -472,7 +495,7 @@ impl<'a> Run<'a> {
                 Ok(0) => return None,
                 Ok(_) => {}
                 Err(EngineError::AtCheckpoint) => self.cut(),
-                Err(error) => return Some(End::Engine(error)),
+                Err(error) => return Some(End::of(error)),
             }
             if self.kept.any {
                 self.checkpoint_if_due(source);
@@ -540,18 +563,24 @@ impl<'a> Run<'a> {
             {
                 return Some(end);
             }
-            let output = &mut self.output;
-            let mut fed = self.engine.feed_row(row, |result| output.take(&result));
-            while let Err(EngineError::AtCheckpoint) = fed {
-                self.cut();
+            let fed = loop {
                 let output = &mut self.output;
-                fed = self.engine.feed_row(row, |result| output.take(&result));
-            }
+                match self.engine.feed_row(row, |result| output.take(&result)) {
+                    Err(EngineError::AtCheckpoint) => self.cut(),
+                    // This event is not lost, at least.
+                    Err(EngineError::RollBack(_)) if !self.kept.can_seek => {
+                        if let Err(end) = self.roll_back(source) {
+                            return Some(end);
+                        }
+                    }
+                    fed => break fed,
+                }
+            };
             match fed {
                 Ok(()) => {}
                 // It waited for room when a signal came.
                 Err(EngineError::Interrupted) => return self.reason_to_stop(),
-                Err(error) => return Some(End::Engine(error)),
+                Err(error) => return Some(End::of(error)),
             }
             if self.kept.any {
                 self.checkpoint_if_due(source);
@@ -601,7 +630,7 @@ impl<'a> Run<'a> {
                 Ok(Some(next_ns)) if next_ns < time_ns => next_ns,
                 Ok(_) if time_ns == i64::MAX => return None,
                 Ok(_) => return self.wait_until_due(time_ns),
-                Err(error) => return Some(End::Engine(error)),
+                Err(error) => return Some(End::of(error)),
             };
             if let Some(end) = self.wait_until_due(next_ns) {
                 return Some(end);
@@ -609,7 +638,7 @@ impl<'a> Run<'a> {
             let output = &mut self.output;
             match self.engine.feed_sources(1, |result| output.take(&result)) {
                 Err(EngineError::AtCheckpoint) => self.cut(),
-                Err(error) => return Some(End::Engine(error)),
+                Err(error) => return Some(End::of(error)),
                 Ok(_) => {}
             }
         }
@@ -629,6 +658,10 @@ impl<'a> Run<'a> {
     }
 
     fn reason_to_stop(&self) -> Option<End> {
+        self.asked_to_stop().or_else(|| self.engine.needs_roll_back().then_some(End::RollBack))
+    }
+
+    fn asked_to_stop(&self) -> Option<End> {
         if let Some(signal) = self.signals.caught() {
             return Some(End::Signal(signal));
         }
@@ -645,6 +678,11 @@ impl<'a> Run<'a> {
         came
     }
 
+    fn input_place(&mut self) -> InputPlace {
+        self.kept.bad_lines = self.letters.borrow().bad_lines();
+        InputPlace::of(&self.source_name, &self.kept)
+    }
+
     /// A run that begins anew makes a checkpoint before its first event: one that is killed before its next has not
     /// added anything to files that are added to.
     fn first_checkpoint(&mut self, source: &EventSource<Reader<'a>>) {
@@ -652,7 +690,7 @@ impl<'a> Run<'a> {
             return;
         }
         self.kept.position = source.position();
-        let place = InputPlace::of(&self.source_name, &self.kept);
+        let place = self.input_place();
         self.kept.is_awaited = self.engine.checkpoint(&place.bytes());
         let started = Instant::now();
         while started.elapsed() < FIRST_CHECKPOINT_WITHIN && self.reason_to_stop().is_none() {
@@ -670,10 +708,11 @@ impl<'a> Run<'a> {
         if !self.kept.any {
             return;
         }
-        let place = InputPlace::of(&self.source_name, &self.kept);
+        let place = self.input_place();
         let started = Instant::now();
         let mut has_begun = false;
-        while started.elapsed() < LAST_CHECKPOINT_WITHIN && !self.output.has_failed() {
+        let goes_on = |run: &Self| !run.output.has_failed() && !run.engine.needs_roll_back();
+        while started.elapsed() < LAST_CHECKPOINT_WITHIN && goes_on(self) {
             // One that is under way has to be over first.
             if !has_begun && !self.kept.is_awaited && self.engine.checkpoint(&place.bytes()) {
                 (has_begun, self.kept.is_awaited) = (true, true);
@@ -702,7 +741,7 @@ impl<'a> Run<'a> {
     #[inline]
     fn checkpoint_here(&mut self) {
         if self.engine.checkpoint_due() {
-            let place = InputPlace::of(&self.source_name, &self.kept);
+            let place = self.input_place();
             self.kept.is_awaited = self.engine.checkpoint(&place.bytes());
         }
         if self.kept.is_awaited && self.engine.at_checkpoint() {

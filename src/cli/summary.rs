@@ -135,6 +135,14 @@ impl Summary {
             }));
             table(&mut out, &contexts, 5);
         }
+        if let Some(back) = &stats.rolled_back {
+            let to =
+                back.checkpoint.map_or_else(|| "the beginning".to_owned(), |id| format!("checkpoint {id}"));
+            let (times, events) = (grouped(stats.rollbacks), grouped(back.events));
+            let keys = grouped(back.keys.iter().map(|(_, keys)| keys).sum());
+            let _ =
+                writeln!(out, "rolled back {times} times, the last to {to}: {events} events, {keys} keys");
+        }
         for sink in &stats.sinks {
             let (rows, bytes) = (grouped(sink.rows), grouped(sink.bytes));
             let _ = writeln!(out, "written to {}: {rows} rows, {bytes} bytes", sink.sink);

@@ -3,12 +3,19 @@
 //! A fault strikes at a stream, before it takes an event. Which events it strikes depends on how many the stream has
 //! taken, or on a share of them, drawn from a seed; never on the time, and not on which attempt it is: an event that
 //! is tried again is struck again, unless the fault says that it heals.
+//!
+//! A rollback counts nothing twice: events that come again are those that they were, struck if they were to be
+//! struck the first time, and not otherwise.
 
+use std::collections::VecDeque;
 use std::str::FromStr;
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use crate::event::Row;
-use crate::sync::spin_loop;
+use crate::sync::{Arc, Mutex, spin_loop};
+
+use super::FLUSH_SEQ;
 
 /// What happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,23 +163,48 @@ fn time(text: &str) -> Result<Duration, String> {
     units.iter().find_map(parse).ok_or_else(|| format!("for takes a time such as 10ms, not `{text}`"))
 }
 
+/// Struck events that are remembered for the case that they come again.
+const STRUCK_KEPT: usize = 10_000;
+
 /// A fault on its way through a run. Survives what it does: a restarted context has it again, where it was.
 #[derive(Clone, Debug)]
 pub struct ArmedFault {
     fault: Fault,
     /// Events counted.
     seen: u64,
-    /// The event at hand, and how often it was struck.
+    /// The event at hand, whether it is to be struck, and how often it was.
     current: u64,
+    is_chosen: bool,
     struck: u64,
     /// Strikes in all.
     strikes: u64,
+    /// The highest number of an event, and whether the end of the input has come.
+    highest: u64,
+    has_ended: bool,
+    /// After a rollback: events up to this number, and the end, come again.
+    comes_again: (u64, bool),
+    /// Events that were to be struck, and how often they were.
+    known: VecDeque<(u64, u64)>,
 }
+
+/// A fault that outlives the streams at which it strikes.
+pub type SharedFault = Arc<Mutex<ArmedFault>>;
 
 impl ArmedFault {
     /// Nothing struck yet.
     pub fn new(fault: Fault) -> Self {
-        Self { fault, seen: 0, current: u64::MAX, struck: 0, strikes: 0 }
+        Self {
+            fault,
+            seen: 0,
+            current: u64::MAX,
+            is_chosen: false,
+            struck: 0,
+            strikes: 0,
+            highest: 0,
+            has_ended: false,
+            comes_again: (0, false),
+            known: VecDeque::new(),
+        }
     }
 
     /// The fault.
@@ -180,25 +212,73 @@ impl ArmedFault {
         &self.fault
     }
 
+    /// Everything was rolled back: events that have come come again, and are not counted again.
+    ///
+    /// ```
+    /// use varpin::context::ArmedFault;
+    /// let mut third = ArmedFault::new("panic:stream=S,every=3".parse()?);
+    /// let strikes = |fault: &mut ArmedFault, events: [u64; 4]| events.map(|event| fault.strikes(event));
+    /// assert_eq!(strikes(&mut third, [1, 2, 3, 4]), [false, false, true, false]);
+    /// third.begins_again();
+    /// assert_eq!(strikes(&mut third, [2, 3, 4, 5]), [false, true, false, false]);
+    /// assert!(third.strikes(6));
+    /// # Ok::<(), String>(())
+    /// ```
+    pub fn begins_again(&mut self) {
+        self.comes_again = (self.highest, self.has_ended);
+        self.current = u64::MAX;
+    }
+
     /// Whether the event with this number is struck. The same number again is the same event, tried again.
     pub fn strikes(&mut self, event: u64) -> bool {
+        let Fault { times, heals, .. } = self.fault;
         if self.current != event {
-            (self.current, self.struck) = (event, 0);
-            self.seen += 1;
+            self.current = event;
+            self.choose(event);
         }
-        let Fault { every, rate, seed, after, times, heals, .. } = self.fault;
+        let strikes = self.is_chosen
+            && times.is_none_or(|times| self.strikes < times)
+            && heals.is_none_or(|heals| self.struck < heals);
+        if strikes {
+            self.strikes += 1;
+            self.struck += 1;
+            if let Some((_, struck)) = self.known.iter_mut().rev().find(|(known, _)| *known == event) {
+                *struck = self.struck;
+            }
+        }
+        strikes
+    }
+
+    /// Finds out whether an event that comes now is to be struck.
+    fn choose(&mut self, event: u64) {
+        let is_end = event >= FLUSH_SEQ;
+        let (highest, has_ended) = self.comes_again;
+        if if is_end { has_ended } else { event <= highest } {
+            let known = self.known.iter().rev().find(|(known, _)| *known == event);
+            self.is_chosen = known.is_some();
+            self.struck = known.map_or(0, |(_, struck)| *struck);
+            return;
+        }
+        if is_end {
+            self.has_ended = true;
+        } else {
+            self.highest = self.highest.max(event);
+        }
+        self.seen += 1;
+        self.struck = 0;
+        let Fault { every, rate, seed, after, .. } = self.fault;
         let number = self.seen.saturating_sub(after);
-        let chosen = match rate {
+        self.is_chosen = match rate {
             _ if number == 0 => false,
             Some(rate) => unit(seed ^ self.seen) < rate,
             None => number.is_multiple_of(every),
         };
-        let strikes = chosen
-            && times.is_none_or(|times| self.strikes < times)
-            && heals.is_none_or(|heals| self.struck < heals);
-        self.strikes += u64::from(strikes);
-        self.struck += u64::from(strikes);
-        strikes
+        if self.is_chosen {
+            if self.known.len() == STRUCK_KEPT {
+                self.known.pop_front();
+            }
+            self.known.push_back((event, 0));
+        }
     }
 }
 
@@ -213,26 +293,31 @@ fn unit(number: u64) -> f64 {
 /// The faults of a stage, each with the place of its stream.
 #[derive(Debug, Default)]
 pub(super) struct StageFaults {
-    armed: Vec<(usize, ArmedFault)>,
+    armed: Vec<(usize, SharedFault)>,
     pub(super) exits: bool,
 }
 
 impl StageFaults {
-    pub(super) fn arm(&mut self, at: usize, fault: Fault) {
-        self.armed.push((at, ArmedFault::new(fault)));
+    pub(super) fn arm(&mut self, at: usize, fault: &SharedFault) {
+        self.armed.push((at, Arc::clone(fault)));
     }
 
     /// What the stream at this place suffers before it takes `row`. True if it fails on the row.
     pub(super) fn before(&mut self, at: usize, row: &Row) -> bool {
         let mut fails = false;
-        for (_, armed) in self.armed.iter_mut().filter(|(place, _)| *place == at) {
-            if !armed.strikes(row.seq()) {
-                continue;
-            }
-            match armed.fault.kind {
+        for (_, armed) in self.armed.iter().filter(|(place, _)| *place == at) {
+            let (kind, lasts) = {
+                // Nobody else has it but the stage that takes this one's place, later.
+                let mut armed = armed.lock().unwrap_or_else(PoisonError::into_inner);
+                if !armed.strikes(row.seq()) {
+                    continue;
+                }
+                (armed.fault.kind, armed.fault.lasts)
+            };
+            match kind {
                 FaultKind::Panic => panic!("injected panic"),
                 FaultKind::Error => fails = true,
-                FaultKind::Stall | FaultKind::Slow => wait(armed.fault.lasts),
+                FaultKind::Stall | FaultKind::Slow => wait(lasts),
                 FaultKind::Exit => self.exits = true,
                 FaultKind::SinkFail => {}
             }

@@ -4,6 +4,7 @@
 //! [`ContextStage`] puts them behind rings; [`Router`] is the other end: it numbers what comes in and sends it
 //! to the stages that take it.
 
+mod condemned;
 mod dirty;
 mod edges;
 mod elastic;
@@ -29,10 +30,11 @@ mod streams;
 mod ticker;
 mod topology;
 
+pub use condemned::Condemned;
 pub use elastic::{Count, Flag, Mail, StageCommand};
 pub use entry::Entry;
 #[cfg(feature = "faults")]
-pub use faults::{ArmedFault, Fault, FaultKind};
+pub use faults::{ArmedFault, Fault, FaultKind, SharedFault};
 pub use gate::{Admission, GateKeeper, Standing};
 pub use gauges::StreamGauges;
 pub use live::LiveClock;

@@ -13,7 +13,7 @@ use crate::event::{Row, Signal};
 use crate::flow::{HeadMark, Restarting, StateLost};
 use crate::operators::{OperatorError, StreamStats};
 
-use super::stage::ContextStage;
+use super::stage::{ContextStage, letters_of};
 use super::streams::{Failure, Streams};
 
 /// What a stage is about.
@@ -111,19 +111,26 @@ impl ContextStage {
                 self.clock_ns = None;
                 self.streams.drain_round()
             }
-            Suspect::End => self.ends.drain(..).chain(self.ends_of_pools.drain(..)).collect(),
+            Suspect::End => return self.bury_end(error),
         };
-        let letter = |row| Failure { error: error.clone(), row, fatal: false };
-        // No event is to blame for what the end of the input or the clock has brought to light.
-        if suspect == Suspect::End || rows.iter().all(|row| row.signal() != Signal::Event) {
-            self.rings.failures.take(letter(None));
+        for letter in letters_of(rows, error) {
+            self.rings.failures.take(letter);
         }
-        for row in rows.into_iter().filter(|row| row.signal() == Signal::Event) {
-            self.rings.failures.take(letter(Some(row)));
+    }
+
+    /// Gives the end of the input up: what was to be done with it goes to the dead letters.
+    pub(super) fn bury_end(&mut self, error: &OperatorError) {
+        let rows: Vec<Row> = self.ends.drain(..).chain(self.ends_of_pools.drain(..)).collect();
+        // No event is to blame for what the end has brought to light.
+        let none = rows.iter().any(|row| row.signal() == Signal::Event).then(|| Failure {
+            error: error.clone(),
+            row: None,
+            fatal: false,
+        });
+        for letter in none.into_iter().chain(letters_of(rows, error)) {
+            self.rings.failures.take(letter);
         }
-        if suspect == Suspect::End {
-            self.end_flush();
-        }
+        self.end_flush();
     }
 
     /// What its streams have counted, those before the last restart included.

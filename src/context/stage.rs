@@ -12,9 +12,10 @@
 
 use crate::event::{Row, Signal, Value};
 use crate::flow::{
-    Cycle, Drained, FanIn, Leftovers, MergeOrder, OutPort, Ports, Restarting, Stage, StateLost,
+    Blamed, BlamedItem, Cycle, Drained, FanIn, Leftovers, MergeOrder, OutPort, Ports, Restarting, Stage,
+    StateLost,
 };
-use crate::operators::{CompileError, StreamStats};
+use crate::operators::{CompileError, OperatorError, StreamStats};
 use crate::ring::Receiver;
 use crate::sync::{Arc, Mutex};
 
@@ -22,6 +23,7 @@ mod resizing;
 
 use resizing::Resizing;
 
+use super::condemned::{Condemned, blamed};
 use super::elastic::StageCommand;
 use super::gate::{Admission, Gate, GateKeeper, refused};
 use super::gauges::{Reporting, StreamGauges};
@@ -65,6 +67,8 @@ pub struct StageParts {
     pub failures: Box<dyn FailureSink>,
     /// Where the stage is supervised: how its streams are made anew when it failed.
     pub rebuild: Option<Rebuild>,
+    /// After a rollback: what is not run again.
+    pub condemned: Option<Box<Condemned>>,
     /// Where a circuit breaker is declared: who says which events are run.
     pub gate: Option<Box<dyn GateKeeper>>,
     /// Where the counts go when the stage closes.
@@ -112,6 +116,7 @@ pub struct ContextStage {
     pub(super) stats: Arc<Mutex<Vec<StreamStats>>>,
     pub(super) rebuild: Option<Rebuild>,
     pub(super) gate: Option<Gate>,
+    pub(super) condemned: Option<Box<Condemned>>,
     /// What is under way, for the case that it panics.
     pub(super) doing: Doing,
     /// What made the stage fail, and how often.
@@ -271,6 +276,7 @@ impl ContextStage {
             resizing: parts.inbox.map(|inbox| Box::new(Resizing::new(inbox))),
             rebuild: parts.rebuild,
             gate: parts.gate.map(Gate::new),
+            condemned: parts.condemned,
             doing: Doing::Rows,
             suspect: None,
             past: Vec::new(),
@@ -313,8 +319,10 @@ impl ContextStage {
             resizing,
             doing,
             gate,
+            condemned,
             ..
         } = self;
+        let condemned = condemned.as_deref();
         let (ends_of_pools, shares_flush) = (&mut self.ends_of_pools, &self.shares_flush);
         rings.waits = rings.waits && rings.failures.is_blocked();
         let holds = gate.as_mut().is_some_and(Gate::begin);
@@ -347,6 +355,10 @@ impl ContextStage {
                 }
             } else if row_by_row {
                 rings.begin();
+                if let Some(letter) = condemned.and_then(|condemned| condemned.row(row)) {
+                    rings.fresh.push(letter);
+                    return !rings.are_blocked();
+                }
                 match gate {
                     Some(gate) if row.signal() == Signal::Event => match gate.admit() {
                         Admission::Run => {
@@ -361,7 +373,7 @@ impl ContextStage {
             } else {
                 if *round != 0 && *round != row.seq() {
                     *doing = Doing::Round;
-                    run_round(streams, *round, clock_ns, gate.as_mut(), rings);
+                    run_round(streams, *round, clock_ns, gate.as_mut(), condemned, rings);
                     *doing = Doing::Rows;
                 }
                 *round = row.seq();
@@ -397,7 +409,8 @@ impl ContextStage {
         let is_blocked = self.rings.ports.are_blocked();
         if self.round != 0 && self.round <= frontier && !is_blocked && !holds {
             self.doing = Doing::Round;
-            run_round(&mut self.streams, self.round, &mut self.clock_ns, self.gate.as_mut(), &mut self.rings);
+            let Self { streams, round, clock_ns, gate, condemned, rings, .. } = self;
+            run_round(streams, *round, clock_ns, gate.as_mut(), condemned.as_deref(), rings);
             self.round = 0;
         }
         if let Some(progress) = &mut self.held_back {
@@ -471,6 +484,9 @@ impl ContextStage {
     fn flush(&mut self) {
         self.finish_saving();
         self.rings.begin();
+        if let Some(error) = self.condemned.as_ref().and_then(|condemned| condemned.end().cloned()) {
+            return self.bury_end(&error);
+        }
         self.doing = Doing::Flush;
         // One worker would have flushed them by their times; under `deterministic` their tags say more.
         self.ends_of_pools.sort_by_key(Row::time_ns);
@@ -503,15 +519,29 @@ impl Drop for ContextStage {
     }
 }
 
+/// The letters of rows that are given up with this error; where no event is to blame, one without any.
+pub(super) fn letters_of(rows: Vec<Row>, error: &OperatorError) -> Vec<Failure> {
+    let letter = |row| Failure { error: error.clone(), row, fatal: false };
+    let events = rows.into_iter().filter(|row| row.signal() == Signal::Event);
+    let letters: Vec<Failure> = events.map(|row| letter(Some(row))).collect();
+    if letters.is_empty() { vec![letter(None)] } else { letters }
+}
+
 /// Runs the round that was collected: that of an event, if the gate lets it through, or that of the clock.
 fn run_round(
     streams: &mut Streams,
     round: u64,
     clock_ns: &mut Option<i64>,
     gate: Option<&mut Gate>,
+    condemned: Option<&Condemned>,
     rings: &mut Rings,
 ) {
     rings.begin();
+    if let Some(error) = condemned.and_then(|condemned| condemned.round(round)) {
+        *clock_ns = None;
+        let letters = letters_of(streams.drain_round(), error);
+        return rings.fresh.extend(letters);
+    }
     if let Some(now_ns) = *clock_ns {
         streams.on_clock(now_ns, round, rings);
         rings.pass_clock_on(round, now_ns);
@@ -604,6 +634,18 @@ impl Stage for ContextStage {
     fn restart(&mut self, restarting: &Restarting<'_>) -> Result<Vec<StateLost>, String> {
         self.exited = false;
         self.start_again(restarting)
+    }
+
+    fn blamed(&mut self) -> Option<Blamed> {
+        let row = self.inputs.interrupted();
+        let item = match self.doing {
+            Doing::Rows => blamed(&self.inputs.take_head(row?)?),
+            Doing::Round => BlamedItem::Round(self.round),
+            Doing::Watermarks => return None,
+            Doing::Flush => BlamedItem::End,
+        };
+        let (owner, operator) = self.streams.place().unwrap_or_default();
+        Some(Blamed { item, owner: owner.to_owned(), operator })
     }
 
     fn place(&self) -> Option<String> {

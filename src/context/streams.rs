@@ -21,7 +21,7 @@ use crate::vpl::plan::{OnErrorPlan, Plan};
 use super::FLUSH_SEQ;
 use super::dirty::Dirty;
 #[cfg(feature = "faults")]
-use super::faults::{Fault, StageFaults};
+use super::faults::{Fault, SharedFault, StageFaults};
 use super::gauges::StreamGauges;
 use super::holdback::Holdback;
 use super::lanes::lanes_to;
@@ -465,11 +465,11 @@ impl Streams {
 
     /// Lets a fault strike at a stream of this stage; false if it is none of these.
     #[cfg(feature = "faults")]
-    pub fn arm(&mut self, fault: &Fault) -> bool {
+    pub fn arm(&mut self, fault: &Fault, armed: &SharedFault) -> bool {
         let is_here = self.worker.as_ref().map(PoolWorker::index) == fault.worker;
         let at = self.runtimes.iter().position(|runtime| is_here && runtime.name() == fault.stream);
         if let Some(at) = at {
-            self.faults.arm(at, fault.clone());
+            self.faults.arm(at, armed);
         }
         at.is_some()
     }

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use crate::context::{
-    ContextStage, EdgeSpec, From, GateKeeper, Merging, Rebuild, Router, SnapshotSink, StageCommand,
-    StageParts, StageSpec, Streams, Ticker, Topology, mergings, topology,
+    Condemned, ContextStage, EdgeSpec, From, GateKeeper, Merging, Rebuild, Router, SnapshotSink,
+    StageCommand, StageParts, StageSpec, Streams, Ticker, Topology, mergings, topology,
 };
 use crate::cores::{CpuWish, PinPolicy, allowed_cpus, cpu_quota, fuse, place};
 use crate::event::{Row, SnapshotReader};
@@ -14,7 +14,7 @@ use crate::flow::{
 use crate::idle::{AutoCase, Idle, Waker, choose_auto};
 use crate::metrics::Place;
 use crate::ring::{self, Receiver, Sender, Tally, WhenFull};
-use crate::supervise::Supervised;
+use crate::supervise::{Rollback, Supervised};
 use crate::sync::Arc;
 use crate::vpl::plan::{Plan, Strategy};
 
@@ -33,6 +33,7 @@ use super::output::Output;
 use super::record::Layouts;
 use super::recovery::{Recovery, Restored};
 use super::regroup::Regroup;
+use super::rollback::{Again, Legacy};
 use super::run::{Engine, Mode, Stepper, Threaded};
 use super::stats::{DeadLetter, StageStats};
 use super::supervision::{Care, Supervision, board};
@@ -41,9 +42,12 @@ use super::tuning;
 /// Commands that a stage may have before it that it has not obeyed.
 const INBOX_SLOTS: usize = 256;
 
-pub(super) fn build(builder: &Builder) -> Result<Engine, BuildError> {
+/// Builds an engine; one that takes the place of another that is rolled back has its `legacy`.
+pub(super) fn build(builder: &Builder, mut legacy: Option<Legacy>) -> Result<Engine, BuildError> {
+    let as_asked = builder;
     let supervision = Supervision::of(builder)?;
-    let recovery = Recovery::open(builder, &supervision)?;
+    let store = legacy.as_mut().and_then(|legacy| legacy.store.take());
+    let recovery = Recovery::open(builder, &supervision, store)?;
     let mut builder = builder.clone();
     if let Some(recovery) = &recovery {
         builder.hub = Some(Arc::clone(&recovery.writer.hub));
@@ -51,15 +55,29 @@ pub(super) fn build(builder: &Builder) -> Result<Engine, BuildError> {
             found.size_pools(Arc::make_mut(&mut builder.plan));
         }
     }
+    let found = recovery.as_ref().and_then(|recovery| recovery.found.as_ref());
+    let rolled_back = legacy.as_mut().map(|legacy| legacy.begin(&builder, found));
+    if let Some(Recovery { writer, .. }) = recovery.as_ref().filter(|_| supervision.restarts()) {
+        let memory = legacy.as_ref().map(|legacy| legacy.memory.clone()).unwrap_or_default();
+        let hub = Arc::clone(&writer.hub);
+        // From then on no checkpoint is written: what stops out of turn has shares in it that are none.
+        builder.rollback = Some(Rollback::new(memory, move || hub.give_up()));
+    }
+    #[cfg(feature = "faults")]
+    builder.arm(legacy.is_some());
     // What is built tells of itself there, also what is added later.
-    builder.registry = Arc::new(Registry::new(&builder));
+    let past = legacy.as_ref().map(|legacy| legacy.past).unwrap_or_default();
+    builder.registry = Arc::new(Registry::new(&builder, past));
+    if let Some(Legacy { metrics, outcome, .. }) = &legacy {
+        metrics.renew(&builder.registry);
+        (builder.metrics, builder.outcome) = (Some(metrics.clone()), Some(outcome.clone()));
+    }
     let builder = &builder;
     let plan = &builder.plan;
     let layouts = Arc::new(Layouts::of(plan));
     let topology = topology(plan);
     let order = builder.effective_order();
     let limits = builder.limits.with(&plan.engine);
-    let found = recovery.as_ref().and_then(|recovery| recovery.found.as_ref());
     let restore = |streams: &mut [Streams]| match found {
         Some(found) => streams
             .iter_mut()
@@ -74,7 +92,7 @@ pub(super) fn build(builder: &Builder) -> Result<Engine, BuildError> {
         restore(std::slice::from_mut(&mut streams))?;
         let logs = LogRing::attach(plan, &mut streams).into_iter().collect();
         let main = [("main".to_owned(), Some(0))];
-        let board = board(builder, &supervision, &topology, &Seats::dedicated(), &[], &main);
+        let board = board(builder, &supervision, &topology, &Seats::dedicated(), &[], &main, None);
         let Connectors { delivery, sources, outcome, members } = Connectors::open(builder, &layouts)?;
         board.add_sinks(members);
         let mut inline = Inline::new(Arc::clone(plan), streams, builder.live_clock(), delivery)
@@ -103,7 +121,7 @@ pub(super) fn build(builder: &Builder) -> Result<Engine, BuildError> {
         let contexts = plan.contexts.iter().enumerate();
         let names: Vec<_> = contexts.map(|(at, context)| (context.name.clone(), Some(at))).collect();
         let seats = Seats::dedicated();
-        let board = board(builder, &supervision, &topology, &seats, &places, &names);
+        let board = board(builder, &supervision, &topology, &seats, &places, &names, None);
         let mut connectors = Connectors::open(builder, &layouts)?;
         board.add_sinks(std::mem::take(&mut connectors.members));
         let outcome = connectors.outcome.clone();
@@ -124,8 +142,10 @@ pub(super) fn build(builder: &Builder) -> Result<Engine, BuildError> {
     warnings.extend(supervision.warnings(plan));
     let wakers: Vec<Option<Waker>> = workers.iter().map(Worker::waker).collect();
     let names: Vec<_> = workers.iter().map(|worker| (worker.name().to_owned(), worker.group())).collect();
-    let board = board(builder, &supervision, &topology, &seats, &places, &names);
+    let known = legacy.as_ref().map(|legacy| &legacy.board);
+    let board = board(builder, &supervision, &topology, &seats, &places, &names, known);
     let mut connectors = Connectors::open(builder, &layouts)?;
+    let origin = connectors.originate(legacy.as_ref(), found.is_some())?;
     board.add_sinks(std::mem::take(&mut connectors.members));
     let outcome = connectors.outcome.clone();
     let care = supervision.care(builder, &topology, &board);
@@ -145,14 +165,16 @@ pub(super) fn build(builder: &Builder) -> Result<Engine, BuildError> {
     let mode = Mode::Threads(Box::new(threaded));
     let engine = Engine::new(builder, layouts, mode, board, assembly.dead_letters, logs, warnings);
     let elastic = Elastic::new(builder, assembly.links);
+    let again = builder.rollback.clone().map(|rollback| Again::new(as_asked, builder, rollback, origin));
+    let engine = engine.with_again(again, rolled_back, past);
     Ok(engine.tuned(tuned).with_connectors(outcome).elastic(elastic).recovered(recovery))
 }
 
 /// Lets the faults strike that the builder was given.
 #[cfg(feature = "faults")]
 fn arm(builder: &Builder, streams: &mut [Streams]) -> Result<(), BuildError> {
-    for fault in &builder.faults {
-        if !fault.stream.is_empty() && !streams.iter_mut().any(|streams| streams.arm(fault)) {
+    for (fault, armed) in builder.faults.iter().zip(&builder.armed) {
+        if !fault.stream.is_empty() && !streams.iter_mut().any(|streams| streams.arm(fault, armed)) {
             let worker = fault.worker.map_or_else(String::new, |worker| format!(" with a worker {worker}"));
             let stream = &fault.stream;
             return Err(BuildError::Option(format!("fault: the program has no stream `{stream}`{worker}")));
@@ -388,7 +410,14 @@ impl Assembly {
             first.bring(sources, &outcome);
         }
         let (output_inbox, inbox) = ring::bounded(INBOX_SLOTS);
-        let output = Output::new(results, regroup, delivery, inbox, builder.registry.output_watch());
+        let output = Output::new(
+            results,
+            regroup,
+            delivery,
+            inbox,
+            builder.registry.output_watch(),
+            builder.rollback.clone(),
+        );
         let wakers = (0..count).map(|stage| waker(From::Stage(stage))).collect();
         let links = Links {
             topology: topology.clone(),
@@ -466,6 +495,7 @@ pub(super) struct MadeStage {
 pub(super) struct StageCare {
     pub(super) rebuild: Option<Rebuild>,
     pub(super) gate: Option<Box<dyn GateKeeper>>,
+    pub(super) condemned: Option<Box<Condemned>>,
     pub(super) waker: Option<Waker>,
 }
 
@@ -497,7 +527,7 @@ pub(super) fn made_stage(
         worker: spec.worker.map(|worker| worker.index),
         ..StageStats::default()
     };
-    let StageCare { rebuild, gate, waker } = care;
+    let StageCare { rebuild, gate, condemned, waker } = care;
     let (letters, dead_letters) =
         Letters::new(&builder.plan, &stats.failures, builder.keeps_dead_letters, waker);
     let lanes: Vec<&EdgeSpec> = topology.edges.iter().filter(|edge| edge.to == stage).collect();
@@ -523,6 +553,7 @@ pub(super) fn made_stage(
         failures: Box::new(letters),
         rebuild,
         gate,
+        condemned,
         stats: Arc::clone(&stats.counts),
         hottest: Arc::clone(&stats.hottest),
         gauges: builder.registry.stage(&stats),
@@ -603,7 +634,8 @@ fn enter(
     stages: &mut Vec<(usize, Box<dyn Stage>)>,
 ) -> Vec<Input> {
     let input = |end: End, number: usize| {
-        Input::new(end, outside.clone(), builder.publish_every, builder.registry.input_watch(number))
+        let watch = builder.registry.input_watch(number);
+        Input::new(end, outside.clone(), builder.publish_every, watch, builder.rollback.clone())
     };
     if builder.inputs == 1 {
         return vec![input(End::Router(router), 0)];

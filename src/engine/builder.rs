@@ -5,20 +5,20 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::clock::Clock;
-use crate::connect::OpenWriter;
+use crate::connect::{OpenWriter, Outcome};
 use crate::context::LiveClock;
 use crate::cores::{LowJitter, PinPolicy};
 use crate::flow::MergeOrder;
 use crate::idle::Idle;
 use crate::operators::Limits;
 use crate::ring::WhenFull;
-use crate::supervise::{Declared, Event, Events, Strategy};
+use crate::supervise::{Declared, Event, Events, Rollback, Strategy};
 use crate::vpl::plan::Plan;
 
 use super::build;
 use super::checkpoints::Checkpoints;
 use super::error::BuildError;
-use super::metrics::Registry;
+use super::metrics::{MetricsReader, Registry};
 use super::program::Program;
 use super::run::Engine;
 use super::writer::Hub;
@@ -110,8 +110,16 @@ pub struct Builder {
     pub(super) checkpoints: Option<Checkpoints>,
     /// Where stages hand over their shares of checkpoints; set while an engine is built.
     pub(super) hub: Option<Arc<Hub>>,
+    /// The same, of an engine that may have to be rolled back.
+    pub(super) rollback: Option<Arc<Rollback>>,
+    /// The same, of one that was: where what its connectors come to is told, and whoever reads what it tells of itself.
+    pub(super) outcome: Option<Outcome>,
+    pub(super) metrics: Option<MetricsReader>,
     #[cfg(feature = "faults")]
     pub(super) faults: Vec<crate::context::Fault>,
+    /// The same on their way; set while an engine is built, and kept over rollbacks.
+    #[cfg(feature = "faults")]
+    pub(super) armed: Vec<crate::context::SharedFault>,
 }
 
 impl std::fmt::Debug for Builder {
@@ -157,8 +165,13 @@ impl Builder {
             interrupt: None,
             checkpoints: None,
             hub: None,
+            rollback: None,
+            outcome: None,
+            metrics: None,
             #[cfg(feature = "faults")]
             faults: Vec::new(),
+            #[cfg(feature = "faults")]
+            armed: Vec::new(),
         }
     }
 
@@ -480,6 +493,22 @@ impl Builder {
         self
     }
 
+    /// Sees to it that there is one on its way for each fault: those that there are, if everything `begins_again`.
+    #[cfg(feature = "faults")]
+    pub(super) fn arm(&mut self, begins_again: bool) {
+        if begins_again {
+            for armed in &self.armed {
+                armed.lock().unwrap_or_else(std::sync::PoisonError::into_inner).begins_again();
+            }
+        } else {
+            let armed = |fault: &crate::context::Fault| {
+                let armed = crate::context::ArmedFault::new(fault.clone());
+                crate::context::SharedFault::new(armed.into())
+            };
+            self.armed = self.faults.iter().map(armed).collect();
+        }
+    }
+
     /// Promises that dead letters are taken ([`Engine::take_dead_letters`]) as long as the engine runs: none is
     /// dropped then, and a context whose dead letters nobody takes stands still. Default: those that find no room
     /// are only counted.
@@ -506,7 +535,7 @@ impl Builder {
             // What `now()` is in the values of globals.
             Arc::make_mut(&mut self.plan).live_since_ns = Some(live.now_ns());
         }
-        build::build(&self)
+        build::build(&self, None)
     }
 
     /// Takes what the program says about checkpoints for what the caller does not say.

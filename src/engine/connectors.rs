@@ -8,8 +8,10 @@ use crate::sync::Arc;
 
 use super::builder::Builder;
 use super::delivery::Delivery;
+use super::error::BuildError;
 use super::program::input_types;
 use super::record::Layouts;
+use super::rollback::Legacy;
 
 /// Open connectors.
 pub(super) struct Connectors {
@@ -23,7 +25,7 @@ pub(super) struct Connectors {
 impl Connectors {
     pub(super) fn open(builder: &Builder, layouts: &Arc<Layouts>) -> Result<Self, ConnectError> {
         let plan = &builder.plan;
-        let outcome = Outcome::new(builder.keeps_dead_letters);
+        let outcome = builder.outcome.clone().unwrap_or_else(|| Outcome::new(builder.keeps_dead_letters));
         let mut places = builder.directory.clone().map(Places::new);
         if let Some(places) = &mut places {
             for (file, what) in &builder.reserved {
@@ -53,6 +55,29 @@ impl Connectors {
             outcome,
             members,
         })
+    }
+}
+
+impl Connectors {
+    /// Of an engine that may be rolled back: how long the files of its sinks are at the beginning; none where it begins
+    /// `at_checkpoint`, which says so itself. After a rollback, files are cut back to what was said then.
+    pub(super) fn originate(
+        &mut self,
+        legacy: Option<&Legacy>,
+        at_checkpoint: bool,
+    ) -> Result<Option<Vec<u8>>, BuildError> {
+        let Some(Legacy { origin, .. }) = legacy else {
+            return Ok((!at_checkpoint).then(|| self.delivery.sink_lengths()));
+        };
+        if !at_checkpoint {
+            let Some(origin) = origin else {
+                let message = "there is no checkpoint any more, although the run has begun at one";
+                return Err(BuildError::Option(message.to_owned()));
+            };
+            let unknown = |error| BuildError::Option(format!("what sinks have written is unknown: {error}"));
+            self.delivery.cut_sinks(origin).map_err(unknown)?;
+        }
+        Ok(origin.clone())
     }
 }
 

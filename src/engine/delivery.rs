@@ -62,11 +62,24 @@ impl Delivery {
             return Err(SnapshotError { at, expected: "result of the program" });
         }
         self.committed.extend(found.waiting.rows.iter().cloned());
+        self.cut_sinks(&found.output)
+    }
+
+    /// Cuts the files of sinks back to what they were.
+    pub(super) fn cut_sinks(&mut self, lengths: &[u8]) -> Result<(), SnapshotError> {
         match &mut self.sinks {
-            // Cuts their files back to what they were.
-            Some(sinks) => sinks.restore(&mut SnapshotReader::new(&found.output)),
+            Some(sinks) => sinks.restore(&mut SnapshotReader::new(lengths)),
             None => Ok(()),
         }
+    }
+
+    /// How long the files of sinks are, for [`cut_sinks`](Self::cut_sinks).
+    pub(super) fn sink_lengths(&mut self) -> Vec<u8> {
+        let mut lengths = Vec::new();
+        if let Some(sinks) = &mut self.sinks {
+            sinks.save(&mut lengths);
+        }
+        lengths
     }
 
     /// A row comes out: it is handed over, or waits for its checkpoint. Whether a result was handed over.
@@ -127,6 +140,11 @@ impl Delivery {
         }
     }
 
+    /// Whether rows wait for their checkpoint.
+    pub(super) fn commits(&self) -> bool {
+        self.uncommitted.is_some()
+    }
+
     /// Rows that wait for a checkpoint.
     pub(super) fn uncommitted(&self) -> u64 {
         self.uncommitted.as_ref().map_or(0, |uncommitted| uncommitted.len() as u64)
@@ -155,6 +173,11 @@ impl Delivery {
     /// So many of the next results are not handed over; they count all the same.
     pub(super) fn pass_over(&mut self, results: u64) {
         self.passes_over = results;
+    }
+
+    /// How many that still are.
+    pub(super) fn passes_over(&self) -> u64 {
+        self.passes_over
     }
 
     /// The result that was handed over last.

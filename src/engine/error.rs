@@ -6,7 +6,7 @@ use crate::cores::PlacementError;
 use crate::event::SnapshotError;
 use crate::flow::{JoinError, StartError};
 use crate::operators::CompileError;
-use crate::supervise::Escalation;
+use crate::supervise::{Escalation, RollbackDue};
 
 /// Why an engine cannot be built.
 #[derive(Debug, thiserror::Error)]
@@ -121,6 +121,23 @@ pub enum EngineError {
     /// was not taken. Only where the embedder cuts by hand.
     #[error("a checkpoint waits to be told where the sink is")]
     AtCheckpoint,
+    /// A context has failed and is to be restarted, and checkpoints are kept: everything has stopped, and goes on with
+    /// [`Engine::roll_back`](super::Engine::roll_back). An event that comes back with this was not taken.
+    #[error(
+        "context {} failed ({}), and the engine waits to be rolled back to its last checkpoint",
+        .0.context,
+        .0.message
+    )]
+    RollBack(Box<RollbackDue>),
+    /// It cannot be rolled back to its last checkpoint.
+    #[error("cannot be rolled back to the last checkpoint: {0}")]
+    CannotRollBack(Box<BuildError>),
+    /// No context has failed that is to be restarted, or no checkpoints are kept.
+    #[error("there is nothing to be rolled back")]
+    NothingToRollBack,
+    /// Inputs or outputs that were taken are still held: they have to be dropped before a rollback.
+    #[error("{0} of the engine's ends were taken and are still held")]
+    EndsAway(usize),
     /// The input or the output was taken; use that.
     #[error("the {0} was taken")]
     Taken(&'static str),

@@ -8,6 +8,7 @@ use crate::context::Router;
 use crate::event::{Keeps, Row, Snapshot, SnapshotError, SnapshotReader};
 use crate::flow::{OutPort, OutsideEnds, PendingFull};
 use crate::idle::{Idle, IdleState};
+use crate::supervise::Rollback;
 use crate::sync::Arc;
 
 use super::checkpoints::InputPart;
@@ -36,6 +37,8 @@ pub struct Input {
     watch: InputWatch,
     checkpoints: Option<Box<InputPart>>,
     resumed_at: Option<Vec<u8>>,
+    /// Where the engine may have to be rolled back.
+    rollback: Option<Arc<Rollback>>,
 }
 
 /// What is told of an input while it is used.
@@ -68,6 +71,10 @@ pub enum InputError {
     /// A context that is configured with `when_full: error` does not keep up.
     #[error("a ring is full, and its context says `when_full: error`")]
     Overrun(Event),
+    /// A context has failed, and the engine is to be rolled back to its last checkpoint
+    /// ([`Engine::roll_back`](super::Engine::roll_back)): drop this input, and take it anew.
+    #[error("a context has failed, and the engine waits to be rolled back to its last checkpoint")]
+    RollBack(Event),
 }
 
 /// Why a row was not taken.
@@ -76,11 +83,19 @@ pub(super) enum Refused {
     Full,
     Closed,
     Overrun,
+    RollBack,
 }
 
 impl Input {
-    pub(super) fn new(end: End, outside: OutsideEnds, publish_every: usize, watch: InputWatch) -> Self {
+    pub(super) fn new(
+        end: End,
+        outside: OutsideEnds,
+        publish_every: usize,
+        watch: InputWatch,
+        rollback: Option<Arc<Rollback>>,
+    ) -> Self {
         Self {
+            rollback,
             end,
             outside,
             idle: IdleState::new(Idle::Backoff),
@@ -218,6 +233,7 @@ impl Input {
             Err(Refused::Full) => Err(InputError::Full(event)),
             Err(Refused::Closed) => Err(InputError::Closed(event)),
             Err(Refused::Overrun) => Err(InputError::Overrun(event)),
+            Err(Refused::RollBack) => Err(InputError::RollBack(event)),
         }
     }
 
@@ -227,9 +243,22 @@ impl Input {
         if self.sources.is_some() {
             self.push_sources(usize::MAX, Some(row.time_ns()))?;
         }
-        self.push_one(row)?;
+        if let Err(refused) = self.push_one(row) {
+            return Err(self.rather(refused));
+        }
         self.checkpoint_if_due();
         Ok(())
+    }
+
+    /// Where everything stops for a rollback, that is why nothing is taken.
+    #[cold]
+    fn rather(&self, refused: Refused) -> Refused {
+        if self.needs_roll_back() { Refused::RollBack } else { refused }
+    }
+
+    /// Whether a context has failed and the engine is to be rolled back: nothing that is pushed here counts any more.
+    pub fn needs_roll_back(&self) -> bool {
+        self.rollback.as_ref().is_some_and(|rollback| rollback.is_asked())
     }
 
     #[inline]
@@ -261,10 +290,11 @@ impl Input {
                 Ok(()) => sources.taken(),
                 // A file is read as fast as it is taken, so it overruns nobody.
                 Err(Refused::Full | Refused::Overrun) => break Err(Refused::Full),
-                Err(Refused::Closed) => break Err(Refused::Closed),
+                Err(refused @ (Refused::Closed | Refused::RollBack)) => break Err(refused),
             }
             count += 1;
         };
+        let outcome = outcome.map_err(|refused| self.rather(refused));
         self.sources = Some(sources);
         // Not for each of them: between two events from elsewhere it would not be known where that input is.
         if before_ns.is_none() {
@@ -431,12 +461,15 @@ impl Input {
     /// Publishes what was pushed; true if nothing has to be waited for before the input is closed.
     pub(super) fn settle_step(&mut self) -> bool {
         self.publish();
-        !self.is_blocked() || self.is_closed()
+        !self.is_blocked() || self.is_closed() || self.needs_roll_back()
     }
 
     /// It was taken: its count is added when it goes.
     pub(super) fn count_into(&mut self, counts: &Arc<TakenCounts>) {
         self.taken = Some(Arc::clone(counts));
+        if let Some(rollback) = &self.rollback {
+            rollback.end_goes();
+        }
     }
 
     /// What pends is given up: closing waits for nothing.
@@ -453,7 +486,7 @@ impl Input {
 impl Drop for Input {
     fn drop(&mut self) {
         // Everything that was taken is delivered, unless nobody is left, or the thread is on its way out already.
-        while !(self.abandoned || std::thread::panicking()) {
+        while !(self.abandoned || self.needs_roll_back() || std::thread::panicking()) {
             if self.finish_sources() && self.settle_step() {
                 break;
             }
@@ -470,6 +503,9 @@ impl Drop for Input {
         match &mut self.end {
             End::Router(router) => router.close(|ring| self.outside.ring(ring)),
             End::Ring { port, .. } => self.outside.ring(port.close()),
+        }
+        if let (Some(rollback), Some(_)) = (&self.rollback, &self.taken) {
+            rollback.end_comes_back();
         }
     }
 }

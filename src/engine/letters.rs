@@ -93,6 +93,11 @@ impl DeadLetters {
         }
     }
 
+    /// Keeps letters that nobody has taken before a rollback.
+    pub(super) fn keep(&mut self, letters: Vec<DeadLetter>) {
+        self.waiting.extend(letters);
+    }
+
     pub(super) fn take(&mut self) -> Vec<DeadLetter> {
         let Self { rings, waiting, .. } = self;
         let on_rings = rings.iter_mut().flat_map(|ring| std::iter::from_fn(|| ring.pop().ok()));

@@ -23,6 +23,7 @@ use super::builder::Builder;
 use super::inline::InlineLatency;
 use super::input::InputWatch;
 use super::output::OutputWatch;
+use super::rollback::Past;
 use super::sampling::StampClock;
 use super::stats::{StageStats, StreamCounts, by_stream};
 
@@ -122,7 +123,8 @@ impl LatencyMetrics {
     }
 }
 
-/// Reads what an engine tells of itself, from any thread, also after the engine has ended.
+/// Reads what an engine tells of itself, from any thread, also after the engine has ended or was rolled back. What is
+/// counted goes back with a rollback to what it was at the checkpoint.
 ///
 /// ```
 /// use varpin::engine::{Engine, Program};
@@ -140,11 +142,12 @@ impl LatencyMetrics {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
-pub struct MetricsReader(pub(super) Arc<Registry>);
+pub struct MetricsReader(Arc<Mutex<Arc<Registry>>>);
 
 /// Where what is built tells of itself. Locked when something is added, and by readers; never on the way of an event.
 pub(super) struct Registry {
     plan: Arc<Plan>,
+    past: Past,
     built: Instant,
     ends: Arc<EndCounts>,
     latency_sample: u32,
@@ -203,6 +206,7 @@ impl Default for Registry {
     fn default() -> Self {
         Self {
             plan: Arc::default(),
+            past: Past::default(),
             built: Instant::now(),
             ends: EndCounts::new(1),
             latency_sample: 0,
@@ -217,9 +221,10 @@ impl Default for Registry {
 
 impl Registry {
     /// Of an engine that is to be built.
-    pub(super) fn new(builder: &Builder) -> Self {
+    pub(super) fn new(builder: &Builder, past: Past) -> Self {
         Self {
             plan: Arc::clone(&builder.plan),
+            past,
             ends: EndCounts::new(builder.inputs.max(1)),
             latency_sample: builder.effective_latency_sample(),
             ..Self::default()
@@ -287,9 +292,22 @@ impl Registry {
 }
 
 impl MetricsReader {
+    pub(super) fn new(registry: &Arc<Registry>) -> Self {
+        Self(Arc::new(Mutex::new(Arc::clone(registry))))
+    }
+
+    pub(super) fn registry(&self) -> Arc<Registry> {
+        Arc::clone(&lock(&self.0))
+    }
+
+    /// The engine was rolled back, and what it tells is there from now on.
+    pub(super) fn renew(&self, registry: &Arc<Registry>) {
+        *lock(&self.0) = Arc::clone(registry);
+    }
+
     /// What the engine tells now.
     pub fn read(&self) -> Metrics {
-        let registry = &*self.0;
+        let registry = self.registry();
         // Relaxed: as in `EndCounts`.
         let load = |word: &AtomicU64| word.load(Ordering::Relaxed);
         let stages = lock(&registry.stages);
@@ -303,7 +321,7 @@ impl MetricsReader {
             uptime_s: registry.built.elapsed().as_secs_f64(),
             events: registry.ends.events.iter().map(|events| load(events)).sum(),
             results: load(&registry.ends.results),
-            dead_letters: load(&registry.ends.failed) + failed,
+            dead_letters: registry.past.dead_letters + load(&registry.ends.failed) + failed,
             streams: by_stream(&registry.plan, &stages),
             workers: lock(&registry.workers).iter().map(|(name, gauge)| worker(name, gauge.read())).collect(),
             rings: lock(&registry.rings).iter().map(ring).collect(),

@@ -8,7 +8,7 @@ use crate::context::StageCommand;
 use crate::event::Row;
 use crate::flow::{Drained, FanIn, MergeOrder};
 use crate::ring::Receiver;
-use crate::supervise::{Called, SinkGuard, WhileOpen};
+use crate::supervise::{Called, Rollback, SinkGuard, WhileOpen};
 use crate::sync::Arc;
 
 use super::checkpoints::OutputPart;
@@ -41,6 +41,8 @@ pub struct Output {
     taken: Option<Arc<TakenCounts>>,
     watch: OutputWatch,
     checkpoints: Option<Box<OutputPart>>,
+    /// Where the engine may have to be rolled back.
+    rollback: Option<Arc<Rollback>>,
 }
 
 /// What is told of the output while it is used.
@@ -94,6 +96,7 @@ impl Output {
         delivery: Delivery,
         inbox: Receiver<StageCommand>,
         watch: OutputWatch,
+        rollback: Option<Arc<Rollback>>,
     ) -> Self {
         let (added, current, offered, taken) = (Vec::new(), None, None, None);
         let checkpoints = None;
@@ -109,7 +112,15 @@ impl Output {
             taken,
             watch,
             checkpoints,
+            rollback,
         }
+    }
+
+    /// Whether a context has failed and the engine is to be rolled back to its last checkpoint
+    /// ([`Engine::roll_back`](super::Engine::roll_back)): no result comes any more. Drop this output, and take it anew.
+    #[inline]
+    pub fn needs_roll_back(&self) -> bool {
+        is_asked(self.rollback.as_deref())
     }
 
     /// Takes part in checkpoints from now on, and goes on from the one that there is.
@@ -139,7 +150,7 @@ impl Output {
     #[inline]
     pub fn at_checkpoint(&mut self) -> bool {
         let waits = self.checkpoints.as_ref().is_some_and(|part| part.by_hand && !part.is_closed);
-        waits && self.barrier().is_some()
+        waits && !self.needs_roll_back() && self.barrier().is_some()
     }
 
     /// At a checkpoint: says where the sink is, for [`Resumed::output`](super::Resumed::output), and goes on. What the
@@ -173,16 +184,17 @@ impl Output {
     #[inline]
     fn cut_if_due(&mut self) {
         let by_itself = self.checkpoints.as_ref().is_some_and(|part| !part.by_hand || part.is_closed);
-        if by_itself && self.rings.checkpoint().is_some() {
+        if by_itself && !self.needs_roll_back() && self.rings.checkpoint().is_some() {
             self.cut(&[]);
         }
     }
 
     /// After a restart: the sink has the first `results` results of all runs together, so those of them that come again
     /// are not handed over. Results have stable numbers only where the same events give the same results in the same
-    /// order: false, and nothing is passed over, unless rows are merged in `deterministic` order.
+    /// order, or where none is handed over before its checkpoint is complete: false, and nothing is passed over, unless
+    /// rows are merged in `deterministic` order, or results wait for their checkpoint.
     pub fn resume_from(&mut self, results: u64) -> bool {
-        let is_stable = self.rings.order() == MergeOrder::Deterministic;
+        let is_stable = self.rings.order() == MergeOrder::Deterministic || self.delivery.commits();
         if is_stable {
             self.delivery.pass_over(results.saturating_sub(self.results));
         }
@@ -226,6 +238,9 @@ impl Output {
                 let is_result = self.delivery.hand_over(&row, |_| is_given = true);
                 (row, is_result)
             } else if let Some(row) = self.next() {
+                if self.needs_roll_back() {
+                    return None;
+                }
                 self.watch.row(&row);
                 let is_result = self.delivery.deliver(&row, |_| is_given = true);
                 (row, is_result)
@@ -295,6 +310,9 @@ impl Output {
     /// Hands over results where they lie, up to `limit` rows; returns how many rows there were. Faster than
     /// [`poll`](Self::poll).
     pub fn drain(&mut self, limit: usize, mut sink: impl FnMut(Record<'_>)) -> usize {
+        if self.needs_roll_back() {
+            return 0;
+        }
         self.cut_if_due();
         self.obey();
         let offered = usize::from(self.offered.is_some());
@@ -305,11 +323,13 @@ impl Output {
             return offered + self.drain_committed(limit, sink);
         }
         let (delivery, results, watch) = (&mut self.delivery, &mut self.results, &mut self.watch);
+        let rollback = self.rollback.as_deref();
         if let Some(regroup) = &mut self.regroup {
             let drained = pull(&mut self.rings, regroup, limit);
             let mut handed = 0;
             while handed < limit
                 && let Some(row) = regroup.pop()
+                && !is_asked(rollback)
             {
                 watch.row(&row);
                 *results += u64::from(delivery.deliver(&row, &mut sink));
@@ -320,6 +340,9 @@ impl Output {
             return offered + handed + usize::from(!drained.is_idle());
         }
         let drained = self.rings.drain(limit, |_, row| {
+            if is_asked(rollback) {
+                return false;
+            }
             watch.row(row);
             *results += u64::from(delivery.deliver(row, &mut sink));
             true
@@ -332,8 +355,11 @@ impl Output {
         offered + drained.taken + usize::from(drained.signals > 0)
     }
 
-    /// Whether every result has been taken and none will come.
+    /// Whether every result has been taken and none will come; or none before the engine is rolled back.
     pub fn has_ended(&mut self) -> bool {
+        if self.needs_roll_back() {
+            return true;
+        }
         let nothing_comes = self.offered.is_none()
             && self.rings.has_ended()
             && self.regroup.as_ref().is_none_or(Regroup::is_empty);
@@ -362,6 +388,9 @@ impl Output {
     /// It was taken: its count is added when it goes.
     pub(super) fn count_into(&mut self, counts: &Arc<TakenCounts>) {
         self.taken = Some(Arc::clone(counts));
+        if let Some(rollback) = &self.rollback {
+            rollback.end_goes();
+        }
     }
 
     /// How many results were taken.
@@ -374,10 +403,19 @@ impl Output {
         self.delivery.counts()
     }
 
-    /// Writes what sinks have collected: nothing more comes.
+    /// Writes what sinks have collected: nothing more comes. Before a rollback that is given up: it comes again.
     pub(super) fn finish(&mut self) {
-        self.delivery.finish();
+        if !self.needs_roll_back() {
+            self.delivery.finish();
+        }
     }
+}
+
+/// Asked after a row was taken from a ring: whether it may have been made of what was left unfinished. See
+/// [`Rollback::is_asked`].
+#[inline]
+fn is_asked(rollback: Option<&Rollback>) -> bool {
+    rollback.is_some_and(Rollback::is_asked)
 }
 
 /// Takes rows from the rings into the regrouping.
@@ -392,9 +430,16 @@ fn pull(rings: &mut FanIn<Row>, regroup: &mut Regroup, limit: usize) -> Drained 
 
 impl Drop for Output {
     fn drop(&mut self) {
-        self.delivery.finish();
+        self.finish();
         if let Some(counts) = &self.taken {
             counts.add(0, self.results);
+        }
+        if let Some(rollback) = &self.rollback {
+            // Those that are passed over were handed over before.
+            rollback.set_handed_over(self.results + self.delivery.passes_over());
+            if self.taken.is_some() {
+                rollback.end_comes_back();
+            }
         }
     }
 }

@@ -23,6 +23,8 @@ pub fn prometheus(metrics: &Metrics, health: &Health) -> String {
     text.counter("varpin_results_total", "Results that were taken.").add(&[], metrics.results as f64);
     text.counter("varpin_dead_letters_total", "Events on which a stream failed.")
         .add(&[], metrics.dead_letters as f64);
+    text.counter("varpin_rollbacks_total", "How often everything went back to a checkpoint.")
+        .add(&[], health.rollbacks as f64);
     streams(&mut text, &metrics.streams);
     workers(&mut text, &metrics.workers);
     rings(&mut text, &metrics.rings);

@@ -1,12 +1,13 @@
 //! Going on from a checkpoint: whether it is one of this program, and what each part of the engine finds in it.
 
+use std::collections::BTreeMap;
 use std::fmt::{Debug, Write};
 
 use crate::checkpoint::{Checkpoint, Fingerprint, Found, GentleDisk, KillingDisk, Store};
 use crate::context::Saved;
 use crate::event::{Snapshot, SnapshotError, SnapshotReader};
 use crate::ring::WhenFull;
-use crate::supervise::Supervised;
+use crate::supervise::{Supervised, WhileOpen};
 use crate::vpl::plan::{Plan, StreamPlan};
 
 use super::builder::Builder;
@@ -42,13 +43,20 @@ pub(super) struct Restored {
     /// Rows that waited for this checkpoint.
     pub(super) waiting: Waiting,
     pub(super) resumed: Resumed,
+    /// Streams with state, and for how many keys.
+    pub(super) keys: BTreeMap<String, u64>,
     /// The timers are those that they were.
     pub(super) keeps_timers: bool,
 }
 
 impl Recovery {
-    /// Opens the directory that the builder names; none if it names none. Refuses what cannot be written down.
-    pub(super) fn open(builder: &Builder, supervision: &Supervision) -> Result<Option<Self>, BuildError> {
+    /// Opens the directory that the builder names, unless `store` has it open; none if it names none. Refuses what
+    /// cannot be written down.
+    pub(super) fn open(
+        builder: &Builder,
+        supervision: &Supervision,
+        store: Option<Store>,
+    ) -> Result<Option<Self>, BuildError> {
         let Some(settings) = &builder.checkpoints else {
             if builder.plan.engine.commits_on_checkpoint {
                 let message = "the program says `commit_on_checkpoint: true`, and nobody says where checkpoints are \
@@ -58,11 +66,17 @@ impl Recovery {
             return Ok(None);
         };
         refuse(builder, supervision)?;
-        let mut store = Store::open(&settings.directory, settings.kept).map_err(RecoveryError::from)?;
+        let is_handed_on = store.is_some();
+        let mut store = match store {
+            Some(store) => store,
+            None => Store::open(&settings.directory, settings.kept).map_err(RecoveryError::from)?,
+        };
         let prints = fingerprints(builder);
         let found = store.newest().map_err(RecoveryError::from)?;
         let found = found.map(|found| restored(found, &prints, settings.allows_changed)).transpose()?;
         let writer = Writer::start(prints, |hub| match settings.kill_at {
+            // It goes on counting.
+            Some(_) if is_handed_on => store,
             Some(kill_at) => store.on(KillingDisk::new(kill_at)),
             None => store.on(GentleDisk::new(move || hub.is_stopping())),
         });
@@ -107,18 +121,12 @@ fn refuse(builder: &Builder, supervision: &Supervision) -> Result<(), BuildError
             ));
         }
         let supervised: Option<&Supervised> = supervision.contexts.get(at);
-        if supervised.is_some_and(|supervised| supervised.breaker.is_some()) {
+        let breaker = supervised.and_then(|supervised| supervised.breaker.as_ref());
+        if let Some(breaker) = breaker.filter(|breaker| breaker.while_open != WhileOpen::Hold) {
             return option(format!(
-                "checkpoints: context {} has a circuit breaker, of which no checkpoint says whether it is open",
-                context.name
-            ));
-        }
-        if supervised.is_some_and(|supervised| supervised.restart.restart != crate::supervise::Restart::Never)
-        {
-            return option(format!(
-                "checkpoints: context {} is to be restarted, and a restart forgets what a checkpoint would keep; let \
-                 the run fail and start it again: it goes on from the last checkpoint",
-                context.name
+                "checkpoints: context {} says `breaker_open: {}`, and what its circuit breaker keeps out is kept out \
+                 anew in another place after a restart; it has to say `hold`",
+                context.name, breaker.while_open
             ));
         }
     }
@@ -143,6 +151,10 @@ fn restored(found: Found, prints: &[Fingerprint], allows_changed: bool) -> Resul
     for section in checkpoint.sections.iter_mut().filter(|section| section.name.starts_with("stage ")) {
         // Moved, and not copied: it may be great.
         saved.add(std::mem::take(&mut section.bytes)).map_err(nonsense)?;
+    }
+    let mut keys: BTreeMap<String, u64> = BTreeMap::new();
+    for holding in checkpoint.sections.iter().flat_map(|section| &section.holdings) {
+        *keys.entry(holding.stream.clone()).or_default() += holding.keys;
     }
     let declared = is_same(DECLARATIONS);
     saved.retain(|stream| declared && is_same(&part_of(stream)));
@@ -177,6 +189,7 @@ fn restored(found: Found, prints: &[Fingerprint], allows_changed: bool) -> Resul
         lost: waiting.lost,
     };
     Ok(Restored {
+        keys,
         saved,
         waiting,
         inputs,

@@ -14,9 +14,9 @@ use crate::vpl::plan::Plan;
 
 use super::build::{Assembly, Links};
 use super::builder::{Builder, Interrupt};
-use super::checkpoints::{Resumed, section_of};
-use super::elastic::{Elastic, NewWorker, Resizing};
-use super::error::{EngineError, EventError, ResizeError};
+use super::checkpoints::Resumed;
+use super::elastic::Elastic;
+use super::error::{EngineError, EventError};
 use super::event::{Event, EventType};
 use super::health::last_moment;
 use super::inline::Inline;
@@ -27,6 +27,7 @@ use super::metrics::{Metrics, MetricsReader};
 use super::output::Output;
 use super::program::Program;
 use super::record::{JsonLines, Layouts, Record};
+use super::rollback::{Again, Past, RolledBack};
 use super::stats::{
     ContextStats, DeadLetter, LostState, StageStats, Stats, StreamCounts, TakenCounts, by_stream,
 };
@@ -34,7 +35,11 @@ use super::tuning::{LowJitterStats, Tuned};
 use super::writer::Writer;
 
 mod checkpoints;
+mod pools;
+mod rollback;
 mod sources;
+
+use rollback::{refusal, roll_back};
 
 /// How long [`Engine::finish`] waits for the threads to end.
 const FINISH_WITHIN: Duration = Duration::from_secs(60);
@@ -69,6 +74,13 @@ pub struct Engine {
     /// Filled when the run has ended.
     ended: Option<Stats>,
     resumed: Option<Box<Resumed>>,
+    /// What it takes to be rolled back; none where that is never needed.
+    again: Option<Box<Again>>,
+    rolled_back: Option<Box<RolledBack>>,
+    /// What was counted before the last rollback.
+    past: Past,
+    /// Lines that were not taken before the last rollback.
+    log_lines: Vec<LogLine>,
     /// The thread that writes checkpoints. Behind all else, so that it outlives whoever takes part in them.
     writer: Option<Writer>,
 }
@@ -247,15 +259,6 @@ fn dropped(drops: &[(String, Tally)]) -> Vec<(String, u64)> {
     counts.filter(|&(_, rows)| rows > 0).collect()
 }
 
-impl From<Refused> for EngineError {
-    fn from(refused: Refused) -> Self {
-        match refused {
-            Refused::Overrun => Self::Overrun,
-            Refused::Closed | Refused::Full => Self::Closed,
-        }
-    }
-}
-
 impl std::fmt::Debug for Mode {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
@@ -296,11 +299,15 @@ impl Engine {
             dead_letters: DeadLetters::new(dead_letters, builder.keeps_dead_letters),
             logs,
             connectors: Outcome::default(),
-            metrics: MetricsReader(Arc::clone(&builder.registry)),
+            metrics: builder.metrics.clone().unwrap_or_else(|| MetricsReader::new(&builder.registry)),
             taken: Arc::default(),
             elastic: None,
             ended: None,
             resumed: None,
+            again: None,
+            rolled_back: None,
+            past: Past::default(),
+            log_lines: Vec::new(),
             writer: None,
         }
     }
@@ -321,62 +328,6 @@ impl Engine {
     pub(super) fn elastic(mut self, elastic: Elastic) -> Self {
         self.elastic = Some(Box::new(elastic));
         self
-    }
-
-    /// Gives the pool of `stream`, which runs in `context`, another number of workers. Nobody stops: keys that move
-    /// take their state along, at a barrier in the rings. Nothing is lost, doubled or reordered per key.
-    ///
-    /// Returns at once; the engine has to be fed or stepped, and its output polled, for it to happen.
-    pub fn resize(&mut self, context: &str, stream: &str, workers: usize) -> Result<Resizing, ResizeError> {
-        let no_pool = || ResizeError::NoPool(stream.to_owned());
-        let elastic = self.elastic.as_mut().ok_or_else(no_pool)?;
-        if !matches!(self.mode, Mode::Threads(_) | Mode::Stepped(_)) {
-            return Err(no_pool());
-        }
-        let (resizing, new) = match &self.writer {
-            None => elastic.resize(context, stream, workers)?,
-            Some(Writer { hub, .. }) => {
-                let before = elastic.workers_of(stream);
-                let busy = || ResizeError::AtCheckpoint(stream.to_owned());
-                let resized = hub.resize(busy, || {
-                    let (resizing, new) = elastic.resize(context, stream, workers)?;
-                    Ok::<_, ResizeError>((resizing.clone(), (resizing, new)))
-                })?;
-                (workers..before).for_each(|left| hub.leaves(&section_of(&format!("{stream}#{left}"))));
-                resized
-            }
-        };
-        for NewWorker { mut worker, stage, stats, drops, dead_letters, log } in new {
-            match &mut self.mode {
-                Mode::Threads(threads) => {
-                    worker.add_boxed(stage);
-                    threads.running.add(worker)?;
-                    self.metrics.0.set_workers(threads.running.loads());
-                    self.board.watch(threads.running.watch());
-                    threads.stats.push(stats);
-                    threads.drops.extend(drops);
-                }
-                Mode::Stepped(stepper) => {
-                    stepper.stages.push(Some(stage));
-                    stepper.stats.push(stats);
-                    stepper.drops.extend(drops);
-                }
-                Mode::Inline(_) | Mode::Over => {}
-            }
-            self.dead_letters.rings.push(dead_letters);
-            self.logs.extend(log);
-        }
-        Ok(resizing)
-    }
-
-    /// The pools, and how many workers each has or will have: context, stream, workers.
-    pub fn pools(&self) -> Vec<(&str, &str, usize)> {
-        let sizes = self.elastic.iter().flat_map(|elastic| elastic.sizes());
-        let named = sizes.map(|(stream, workers)| {
-            let spec = &self.plan.streams[stream];
-            (self.plan.contexts[spec.context].name.as_str(), spec.name.as_str(), workers)
-        });
-        named.collect()
     }
 
     /// A handle for the event type called `name`: one that a stream takes or an `event` statement declares.
@@ -450,6 +401,7 @@ impl Engine {
                 inline.check()
             }
             Mode::Threads(threads) => {
+                let again = self.again.as_deref();
                 let output = threads.output.as_mut().ok_or(EngineError::Taken("output"))?;
                 if threads.closing || output.has_failed() {
                     return Err(EngineError::Closed);
@@ -480,7 +432,7 @@ impl Engine {
                             threads.idle.idle(taken + usize::from(!has_waited));
                             has_waited = true;
                         }
-                        Err(refused) => return Err(refused.into()),
+                        Err(refused) => return Err(refusal(refused, again)),
                     }
                 }
             }
@@ -491,7 +443,7 @@ impl Engine {
                     match input.try_push_row(row) {
                         Ok(()) => return Ok(()),
                         Err(Refused::Full) => {}
-                        Err(refused) => return Err(refused.into()),
+                        Err(refused) => return Err(refusal(refused, None)),
                     }
                     if stepper.output.at_checkpoint() {
                         return Err(EngineError::AtCheckpoint);
@@ -504,7 +456,7 @@ impl Engine {
                     }
                 }
             }
-            Mode::Over => Err(EngineError::Closed),
+            Mode::Over => Err(roll_back(self.again.as_deref()).unwrap_or(EngineError::Closed)),
         }
     }
 
@@ -531,6 +483,7 @@ impl Engine {
                 Some(input) => input.try_push(event),
                 None => Err(InputError::Closed(event)),
             },
+            Mode::Over if roll_back(self.again.as_deref()).is_some() => Err(InputError::RollBack(event)),
             Mode::Over => Err(InputError::Closed(event)),
         }
     }
@@ -654,7 +607,7 @@ impl Engine {
                 self.ended = Some(stats);
                 self.told(outcome)
             }
-            Mode::Over => self.ended.as_ref().ok_or(EngineError::Closed),
+            Mode::Over => self.over(),
         }
     }
 
@@ -703,7 +656,7 @@ impl Engine {
             return self.finish_within(deadline, |_| {});
         }
         let Mode::Threads(mut threads) = std::mem::replace(&mut self.mode, Mode::Over) else {
-            return self.ended.as_ref().ok_or(EngineError::Closed);
+            return self.over();
         };
         if let Some(output) = &mut threads.output {
             output.close_checkpoints();
@@ -767,8 +720,10 @@ impl Engine {
         counted.dead_letters_dropped += self.connectors.unwritten_dropped();
         self.ended = Some(counted);
         self.events.deliver();
+        let rollback = roll_back(self.again.as_deref());
         let outcome = match (joined, self.board.escalation()) {
             (_, Some((escalation, _))) => Err(EngineError::Escalated(Box::new(escalation))),
+            (_, None) if let Some(rollback) = rollback => Err(rollback),
             (Ok(_), None) => Ok(()),
             (Err(error), None) => Err(EngineError::Join(Box::new(error))),
         };
@@ -861,6 +816,11 @@ impl Engine {
     }
 
     fn count_stages(&self, stages: &[StageStats], stats: &mut Stats) {
+        stats.dead_letters += self.past.dead_letters;
+        stats.dead_letters_dropped += self.past.dead_letters_dropped;
+        stats.log_lines_dropped += self.past.log_lines_dropped;
+        stats.rollbacks = self.board.rollbacks();
+        stats.rolled_back = self.rolled_back().cloned();
         for stage in stages {
             let (failed, dropped) = stage.failures.read();
             stats.dead_letters += failed;
@@ -872,7 +832,9 @@ impl Engine {
     /// Takes the lines that the program has written (`.print`, `.log`, `.tap`, `print(x)`), stream by stream.
     /// They are kept up to a bound; those beyond it are only counted.
     pub fn take_log_lines(&mut self) -> Vec<LogLine> {
-        self.logs.iter_mut().flat_map(LogRing::take).collect()
+        let mut lines = std::mem::take(&mut self.log_lines);
+        lines.extend(self.logs.iter_mut().flat_map(LogRing::take));
+        lines
     }
 
     /// Takes the events on which streams have failed. They are kept up to a bound; those beyond it are only

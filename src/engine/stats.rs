@@ -15,6 +15,7 @@ use crate::supervise::BreakerHealth;
 use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
 use crate::vpl::plan::{Plan, Strategy};
 
+use super::rollback::RolledBack;
 use super::tuning::LowJitterStats;
 
 /// What a run has counted.
@@ -35,6 +36,11 @@ pub struct Stats {
     pub streams: Vec<StreamCounts>,
     /// The contexts; empty where the program runs on the caller's thread.
     pub contexts: Vec<ContextStats>,
+    /// How often everything was rolled back to a checkpoint because a context failed. What is counted here goes back
+    /// with that, but for dead letters and lines that were not kept.
+    pub rollbacks: u64,
+    /// The last rollback.
+    pub rolled_back: Option<RolledBack>,
     /// What became of what the operating system was asked for.
     pub low_jitter: LowJitterStats,
     /// What was written to files and the console (`.to`).

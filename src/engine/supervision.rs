@@ -1,11 +1,11 @@
 //! What an engine's threads are supervised by: from what the caller and the program declare to policies, a supervisor
 //! and a board.
 
-use crate::context::{From, GateKeeper, Rebuild, Streams, Topology};
+use crate::context::{Condemned, From, GateKeeper, Rebuild, Streams, Topology};
 use crate::flow::{Running, StartError, Worker, start_supervised, start_with};
 use crate::idle::Waker;
 use crate::metrics::Place;
-use crate::operators::operator_at;
+use crate::operators::{OperatorError, operator_at};
 use crate::supervise::{
     Board, Breaker, Declared, Events, Member, PlaceTeller, Restart, Strategy, Supervised, Supervisor,
 };
@@ -62,11 +62,15 @@ impl Supervision {
     }
 
     fn check(&self) -> Result<(), BuildError> {
-        let restarts = self.contexts.iter().any(|context| context.restart.restart != Restart::Never);
-        if restarts && cfg!(panic = "abort") {
+        if self.restarts() && cfg!(panic = "abort") {
             return Err(BuildError::PanicAborts);
         }
         Ok(())
+    }
+
+    /// Whether any context is to be restarted.
+    pub(super) fn restarts(&self) -> bool {
+        self.contexts.iter().any(|context| context.restart.restart != Restart::Never)
     }
 
     /// Whether anything asks for a supervisor.
@@ -121,6 +125,7 @@ impl Supervision {
                 seed: self.seed,
                 events: self.events,
                 board: Arc::clone(board),
+                rollback: builder.rollback.clone(),
             };
             start_supervised(workers, builder.pin, &builder.low_jitter, |ward| supervisor.begin(ward))?
         } else {
@@ -151,7 +156,7 @@ fn feeds(topology: &Topology) -> Vec<(usize, usize)> {
 }
 
 /// The board of an engine: a member for each worker, by their names and contexts. `places` are those of the stages, in
-/// the topology's order.
+/// the topology's order. After a rollback it is the one that there was.
 pub(super) fn board(
     builder: &Builder,
     supervision: &Supervision,
@@ -159,6 +164,7 @@ pub(super) fn board(
     seats: &Seats,
     places: &[Place],
     workers: &[(String, Option<usize>)],
+    known: Option<&Arc<Board>>,
 ) -> Arc<Board> {
     let plan = &builder.plan;
     let members = workers.iter().enumerate().map(|(worker, (name, group))| {
@@ -171,7 +177,13 @@ pub(super) fn board(
         }
         supervision.member(name, *group, places)
     });
-    Arc::new(Board::new(members.collect()))
+    match known {
+        Some(board) => {
+            board.renew(members.collect());
+            Arc::clone(board)
+        }
+        None => Arc::new(Board::new(members.collect())),
+    }
 }
 
 /// What the stages of a supervised engine need for that.
@@ -195,7 +207,19 @@ impl Care {
     /// What one stage needs.
     pub(super) fn of(&mut self, stage: usize, waker: Option<Waker>) -> StageCare {
         let worker = worker_of(&self.builder.plan, &self.topology, From::Stage(stage));
-        StageCare { rebuild: Some(self.rebuild(stage)), gate: self.gate(stage, worker), waker }
+        let condemned = self.condemned(&self.topology.stages[stage].name);
+        StageCare { rebuild: Some(self.rebuild(stage)), gate: self.gate(stage, worker), condemned, waker }
+    }
+
+    /// What a stage is not to run again after a rollback.
+    fn condemned(&self, stage: &str) -> Option<Box<Condemned>> {
+        let rollback = self.builder.rollback.as_ref()?;
+        let items = rollback.memory().condemned(stage).into_iter().map(|condemned| {
+            let crate::supervise::Condemned { blamed, message, attempts, .. } = condemned;
+            let (stream, operator) = (blamed.owner, blamed.operator);
+            (blamed.item, OperatorError { stream, operator, message, attempts })
+        });
+        Condemned::new(items.collect())
     }
 
     fn rebuild(&self, stage: usize) -> Rebuild {

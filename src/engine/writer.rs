@@ -244,7 +244,7 @@ impl Hub {
 /// The running thread. Ended when it is dropped, after what is complete has been written.
 pub(super) struct Writer {
     pub(super) hub: Arc<Hub>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<JoinHandle<Store>>,
 }
 
 impl std::fmt::Debug for Writer {
@@ -270,20 +270,32 @@ impl Writer {
         });
         let (store, own) = (store(Arc::clone(&hub)), Arc::clone(&hub));
         let mut work = Work { store, fingerprints, hub: own, lines: Vec::new(), shares: Vec::new() };
-        let thread = spawn_named("checkpoints", move || work.run(parker))?;
+        let thread = spawn_named("checkpoints", move || {
+            work.run(parker);
+            work.store
+        })?;
         Ok(Self { hub, thread: Some(thread) })
+    }
+}
+
+impl Writer {
+    /// Ends it, and gives the directory back; none if its thread has panicked.
+    pub(super) fn end(mut self) -> Option<Store> {
+        self.join()
+    }
+
+    fn join(&mut self) -> Option<Store> {
+        // Release: pairs with the Acquire in `run`; what was handed over before is seen there.
+        self.hub.stops.store(true, Ordering::Release);
+        self.hub.waker.wake();
+        // A panic there has nothing to tell that the checkpoints' absence does not.
+        self.thread.take()?.join().ok()
     }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        // Release: pairs with the Acquire in `run`; what was handed over before is seen there.
-        self.hub.stops.store(true, Ordering::Release);
-        self.hub.waker.wake();
-        if let Some(thread) = self.thread.take() {
-            // A panic there has nothing to tell that the checkpoints' absence does not.
-            let _ = thread.join();
-        }
+        self.join();
     }
 }
 

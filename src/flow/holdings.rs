@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::load::LoadMeter;
 use super::report::StageReport;
-use super::stage::{Leftovers, Restarting, StateLost};
+use super::stage::{Blamed, Leftovers, Restarting, StateLost};
 use super::worker::{Slot, StageEnd, panic_message};
 use crate::idle::IdleState;
 
@@ -72,6 +72,13 @@ impl Holdings {
             }
         }
         Ok(lost)
+    }
+
+    /// What the stage with this number, which failed, failed on. It is only good to be ended afterwards.
+    pub fn blamed(&mut self, stage: usize) -> Option<Blamed> {
+        let stage = self.slots.get_mut(stage)?.stage_mut()?;
+        // Unwind safe: nothing else is done with the stage but to end it.
+        catch_unwind(AssertUnwindSafe(|| stage.blamed())).ok().flatten()
     }
 
     /// Ends the stage with this number as failed.

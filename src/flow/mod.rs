@@ -54,7 +54,7 @@ pub use ring_care::{RingCare, RingMemory};
 pub use runtime::{
     GRACE, OutsideEnds, Running, StartError, WorkerWatch, start, start_supervised, start_with,
 };
-pub use stage::{Cycle, Leftovers, Restarting, Stage, StateLost};
+pub use stage::{Blamed, BlamedItem, Cycle, Leftovers, Restarting, Stage, StateLost};
 pub use verdict::{Verdict, Verdicts};
 pub use ward::{News, Ward};
 pub use worker::{StageEnd, StageFailure, Worker};

@@ -55,6 +55,12 @@ pub trait Stage: Send {
         Err(format!("stage {} cannot be started again", self.name()))
     }
 
+    /// Asked of a stage that failed and that another one, made anew, will take the place of: what it failed on. None,
+    /// the default, where no item is to blame.
+    fn blamed(&mut self) -> Option<Blamed> {
+        None
+    }
+
     /// Where in the stage its last duty cycle was, in words: which stream, which operator.
     fn place(&self) -> Option<String> {
         None
@@ -76,6 +82,44 @@ pub struct Restarting<'a> {
     pub failed: Option<&'a str>,
     /// How often an item that made it fail is tried again before it goes to the dead letters.
     pub max_attempts: u32,
+}
+
+/// What a stage failed on, said so that it is known again when the same items come once more, to a stage that was made
+/// anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blamed {
+    /// The item.
+    pub item: BlamedItem,
+    /// Who of the stage was at it: a stream.
+    pub owner: String,
+    /// And the owner's operator.
+    pub operator: &'static str,
+}
+
+/// Which item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BlamedItem {
+    /// One with this sequence number, and of this content: a hash of it.
+    One {
+        /// Its sequence number.
+        seq: u64,
+        /// The hash.
+        content: u64,
+    },
+    /// All with this sequence number, which are handled together.
+    Round(u64),
+    /// The end of the input.
+    End,
+}
+
+impl BlamedItem {
+    /// Its sequence number; none of the end.
+    pub fn seq(self) -> Option<u64> {
+        match self {
+            Self::One { seq, .. } | Self::Round(seq) => Some(seq),
+            Self::End => None,
+        }
+    }
 }
 
 /// State that a restart has lost.

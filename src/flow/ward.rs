@@ -130,6 +130,11 @@ impl Ward {
         self.control.end_inputs();
     }
 
+    /// Gives the run up: every worker leaves after the duty cycle that it is in, and what is in hand is to be retired.
+    pub fn give_up(&self) {
+        self.control.advance(Phase::GivenUp);
+    }
+
     /// Whether something waits to be seen to: something was returned, a worker has finished, the run was given up.
     fn has_news(&self, seen: &News) -> bool {
         self.news() != *seen

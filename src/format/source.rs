@@ -234,9 +234,10 @@ impl<R: Read> EventSource<R> {
 }
 
 impl<R: Read + Seek> EventSource<R> {
-    /// Goes on at `position`, which another source of the same input has given.
+    /// Goes on at `position`, which this or another source of the same input has given.
     pub fn seek(&mut self, position: Position) -> io::Result<()> {
-        if self.parser.format == Format::Csv {
+        if let Some(csv) = &mut self.parser.csv {
+            csv.forget_header();
             self.read_header(position.offset)?;
         }
         self.lines.input_mut().seek(SeekFrom::Start(position.offset))?;

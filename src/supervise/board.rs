@@ -82,6 +82,8 @@ pub struct Health {
     pub is_live: bool,
     /// Events are taken and results come: everything runs, and no breaker is open.
     pub is_ready: bool,
+    /// How often everything was rolled back to a checkpoint.
+    pub rollbacks: u64,
     /// The components: the threads in order, then the sinks.
     pub components: Vec<ComponentHealth>,
 }
@@ -247,6 +249,16 @@ impl Thread {
             stall: Mutex::new(StallWatch::default()),
         })
     }
+
+    /// Goes on with the counts of another one.
+    fn go_on(&self, from: &Self) {
+        for (own, others) in [(&self.restarts, &from.restarts), (&self.failures, &from.failures)] {
+            // Relaxed: numbers to look at.
+            own.store(others.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        lock(&self.last_failure).clone_from(&lock(&from.last_failure));
+        lock(&self.lost).clone_from(&lock(&from.lost));
+    }
 }
 
 /// A consumer of results with a breaker.
@@ -293,6 +305,7 @@ pub struct Board {
     sinks: Mutex<Vec<Arc<SinkMember>>>,
     escalation: Mutex<Option<(Escalation, Instant)>>,
     has_escalated: AtomicBool,
+    rollbacks: AtomicU64,
 }
 
 /// A panic elsewhere leaves whole values: each is replaced in one assignment.
@@ -310,7 +323,39 @@ impl Board {
             sinks: Mutex::new(Vec::new()),
             escalation: Mutex::new(None),
             has_escalated: AtomicBool::new(false),
+            rollbacks: AtomicU64::new(0),
         }
+    }
+
+    /// Everything is made anew, with these threads: each goes on with the counts of the one that had its name.
+    pub fn renew(&self, members: Vec<Member>) {
+        lock(&self.watches).clear();
+        let mut threads = lock(&self.threads);
+        let before = std::mem::take(&mut *threads);
+        *threads = members
+            .into_iter()
+            .map(|mut member| {
+                let known = before.iter().find(|thread| thread.member.name == member.name);
+                let breaker = known.and_then(|thread| thread.member.breaker.clone());
+                if let Some(breaker) = breaker.filter(|_| member.breaker.is_some()) {
+                    breaker.set_state(BreakerState::Closed);
+                    member.breaker = Some(breaker);
+                }
+                let thread = Thread::new(member);
+                if let Some(known) = known {
+                    thread.go_on(known);
+                }
+                thread
+            })
+            .collect();
+        // Relaxed: a number to look at.
+        self.rollbacks.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often everything was rolled back.
+    pub fn rollbacks(&self) -> u64 {
+        // Relaxed: a number to look at.
+        self.rollbacks.load(Ordering::Relaxed)
     }
 
     /// One more thread is about to be started.
@@ -344,9 +389,19 @@ impl Board {
         sink
     }
 
-    /// Adds sinks that there are already.
+    /// Adds sinks that there are already; one takes the place of that which had its name before a rollback.
     pub fn add_sinks(&self, sinks: Vec<Arc<SinkMember>>) {
-        lock(&self.sinks).extend(sinks);
+        let mut all = lock(&self.sinks);
+        for sink in sinks {
+            match all.iter_mut().find(|known| known.name == sink.name) {
+                Some(known) => {
+                    // Relaxed: a number to look at.
+                    sink.failures.store(known.failures(), Ordering::Relaxed);
+                    *known = sink;
+                }
+                None => all.push(sink),
+            }
+        }
     }
 
     /// The sinks, in the order in which they were added.
@@ -485,7 +540,8 @@ impl Board {
         let components: Vec<ComponentHealth> = threads.chain(sinks).collect();
         let status = components.iter().map(|component| component.status).max().unwrap_or(Status::Up);
         let is_live = status != Status::Down && !self.has_escalated();
-        Health { status, is_live, is_ready: is_live && components.iter().all(is_ready), components }
+        let is_ready = is_live && components.iter().all(is_ready);
+        Health { status, is_live, is_ready, rollbacks: self.rollbacks(), components }
     }
 
     fn thread_health(&self, number: usize, thread: &Thread) -> ComponentHealth {

@@ -85,6 +85,24 @@ pub enum EventKind {
         /// Which other failed, where it is restarted along with it.
         because: Option<String>,
     },
+    /// It failed, and checkpoints are kept: everything is rolled back to the last one.
+    RollingBack {
+        /// After so long.
+        after: Duration,
+        /// How many restarts of this context that makes.
+        restarts: u64,
+    },
+    /// Everything was rolled back because it failed, and goes on.
+    RolledBack {
+        /// To this checkpoint; none: to the beginning.
+        checkpoint: Option<u64>,
+        /// Events that had come then: those behind them come again.
+        events: u64,
+        /// For how many keys there is state again.
+        keys: u64,
+        /// How many rollbacks that makes.
+        rollbacks: u64,
+    },
     /// It was started again.
     Restarted {
         /// What it knew of earlier events and has lost.
@@ -126,6 +144,8 @@ impl EventKind {
             Self::Started { .. } => "started",
             Self::Failed { .. } => "failed",
             Self::Restarting { .. } => "restarting",
+            Self::RollingBack { .. } => "rolling_back",
+            Self::RolledBack { .. } => "rolled_back",
             Self::Restarted { .. } => "restarted",
             Self::Ended => "ended",
             Self::Escalated { .. } => "escalated",
@@ -167,6 +187,16 @@ impl Event {
                 add("after_ms", millis(after));
                 add("restarts", json!(restarts));
                 add("because", json!(because));
+            }
+            EventKind::RollingBack { after, restarts } => {
+                add("after_ms", millis(after));
+                add("restarts", json!(restarts));
+            }
+            EventKind::RolledBack { checkpoint, events, keys, rollbacks } => {
+                add("checkpoint", json!(checkpoint));
+                add("events", json!(events));
+                add("keys", json!(keys));
+                add("rollbacks", json!(rollbacks));
             }
             EventKind::Restarted { lost } => {
                 let lost = lost.iter().map(|lost| {

@@ -5,7 +5,8 @@ use serde_json::{Map, Value, json};
 use super::board::{BreakerHealth, ComponentHealth, Health, Stall};
 
 impl Health {
-    /// As JSON: `status` (that of the worst component), `live`, `ready`, and `components`; times in milliseconds.
+    /// As JSON: `status` (that of the worst component), `live`, `ready`, `rollbacks`, and `components`; times in
+    /// milliseconds.
     ///
     /// ```
     /// use varpin::engine::{Engine, Program};
@@ -19,8 +20,12 @@ impl Health {
     /// ```
     pub fn to_json(&self) -> String {
         let components: Vec<Value> = self.components.iter().map(component).collect();
-        json!({"status": self.status.name(), "live": self.is_live, "ready": self.is_ready, "components": components})
-            .to_string()
+        let Self { status, is_live, is_ready, rollbacks, .. } = self;
+        json!({
+            "status": status.name(), "live": is_live, "ready": is_ready, "rollbacks": rollbacks,
+            "components": components,
+        })
+        .to_string()
     }
 }
 

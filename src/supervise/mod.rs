@@ -4,7 +4,8 @@
 //! failed is started again, [`restarting`] what is restarted along with it, [`Breaker`] whether a call is let
 //! through, [`StallWatch`] whether a thread is stuck. They know no thread and read no clock, so their rules stand in
 //! tables in the tests. What has effects is the [`Supervisor`], a thread that sleeps until a worker hands over what it
-//! holds; it tells what happens as [`Event`]s, and everybody can see on the [`Board`] how things are.
+//! holds; where checkpoints are kept it asks for a [`Rollback`] instead of making a worker fit again. It tells what
+//! happens as [`Event`]s, and everybody can see on the [`Board`] how things are.
 
 mod board;
 mod breaker;
@@ -14,6 +15,7 @@ mod guard;
 #[cfg(feature = "vpl")]
 mod json;
 mod restart;
+mod rollback;
 mod stall;
 mod strategy;
 mod supervisor;
@@ -29,6 +31,7 @@ pub use declared::{Declared, StallPolicy, Supervised};
 pub use event::{Component, Event, EventKind, EventSink, Events};
 pub use guard::{Called, SinkGuard};
 pub use restart::{Decision, Ending, Jitter, Restart, RestartPolicy, Restarts, UnknownRestart};
+pub use rollback::{Condemned, Memory, Rollback, RollbackDue};
 pub use stall::{StallChange, StallWatch};
 pub use strategy::{Strategy, UnknownStrategy, reachable, restarting};
 pub use supervisor::Supervisor;

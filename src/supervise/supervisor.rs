@@ -8,6 +8,9 @@
 //!   when all of them are in hand.
 //! - *over*.
 //!
+//! Where checkpoints are kept ([`Rollback`]) nobody waits: a restart means that everything stops, and the shift ends.
+//! The next one, of the engine that is built anew, goes on with what this one has put into the [`Memory`].
+//!
 //! All decisions are made elsewhere, by pure functions; here is only what comes of them.
 
 use std::time::{Duration, Instant};
@@ -16,14 +19,17 @@ use super::board::{Activity, Board, Escalation};
 use super::declared::Supervised;
 use super::event::{Component, EventKind, Events};
 use super::restart::{Decision, Ending, Restart, Restarts};
+use super::rollback::{Memory, Rollback, RollbackDue};
 use super::stall::{StallChange, StallWatch};
 use super::strategy::{Strategy, reachable, restarting};
 use crate::cores::PinOutcome;
-use crate::flow::{Holdings, Returned, StateLost, Ward, WhyReturned};
+use crate::flow::{GRACE, Holdings, Returned, StateLost, Ward, WhyReturned};
 use crate::sync::Arc;
 
 /// How long those that are in hand wait for one that was recalled and does not come.
 const RECALL_PATIENCE: Duration = Duration::from_secs(1);
+/// How long threads that were told to stop for a rollback are waited for.
+const STOP_WITHIN: Duration = Duration::from_secs(10);
 /// How long the supervisor sleeps where nothing has to be looked at.
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -43,6 +49,8 @@ pub struct Supervisor {
     pub events: Events,
     /// Where everybody can see.
     pub board: Arc<Board>,
+    /// Where checkpoints are kept: how a restart is asked for, and what is known of earlier ones.
+    pub rollback: Option<Arc<Rollback>>,
 }
 
 /// Where a worker is; see the top of this file.
@@ -77,12 +85,19 @@ struct Shift {
     restarts: Vec<Restarts>,
     stalls: Vec<StallWatch>,
     started: Instant,
+    rollback: Option<Arc<Rollback>>,
+    /// The threads were there before a rollback.
+    goes_on: bool,
 }
 
 impl Shift {
     fn new(supervisor: Supervisor, ward: Ward) -> Self {
-        let Supervisor { groups, strategy, feeds, seed, events, board } = supervisor;
+        let Supervisor { groups, strategy, feeds, seed, events, board, rollback } = supervisor;
         events.set_deliverer(ward.waker());
+        let memory = rollback.as_ref().map(|rollback| rollback.memory().clone()).unwrap_or_default();
+        if let Some(rollback) = &rollback {
+            rollback.set_supervised(true);
+        }
         let mut shift = Self {
             reaches: reachable(groups.len(), &feeds),
             groups,
@@ -95,20 +110,31 @@ impl Shift {
             workers: Vec::new(),
             restarts: Vec::new(),
             stalls: Vec::new(),
-            started: Instant::now(),
+            started: memory.started,
+            goes_on: memory.rollbacks() > 0,
+            rollback,
         };
-        shift.grow();
+        shift.grow_from(memory);
+        shift.goes_on = false;
         shift
     }
 
     /// Takes up the workers that the ward has and this does not know yet.
     fn grow(&mut self) {
+        if self.posts.len() < self.ward.workers() {
+            self.grow_from(Memory::default());
+        }
+    }
+
+    /// The same, of workers that may be remembered.
+    fn grow_from(&mut self, mut memory: Memory) {
         for worker in self.posts.len()..self.ward.workers() {
             let declared = self.ward.group(worker).and_then(|group| self.groups.get(group));
             let declared = declared.cloned().unwrap_or_default();
             // Workers that fail together are not started again at the same moment.
             let seed = self.seed.wrapping_add(worker as u64);
-            self.restarts.push(Restarts::new(declared.restart.clone(), seed));
+            let known = memory.restarts.remove(self.ward.name(worker));
+            self.restarts.push(known.unwrap_or_else(|| Restarts::new(declared.restart.clone(), seed)));
             self.workers.push(declared);
             self.posts.push(Post::Running);
             self.stalls.push(StallWatch::default());
@@ -116,7 +142,8 @@ impl Shift {
                 PinOutcome::Pinned(cpu) => Some(cpu),
                 _ => None,
             };
-            self.tell(worker, EventKind::Started { cpu });
+            let restarted = EventKind::Restarted { lost: Vec::new() };
+            self.tell(worker, if self.goes_on { restarted } else { EventKind::Started { cpu } });
         }
     }
 
@@ -130,7 +157,7 @@ impl Shift {
                     self.see_to(worker, returned);
                 }
                 let on_thread = matches!(self.posts[worker], Post::Running | Post::Recalled { .. });
-                if on_thread && self.ward.is_finished(worker) {
+                if on_thread && self.ward.is_finished(worker) && !self.is_rolling_back() {
                     self.over(worker);
                 }
             }
@@ -147,11 +174,18 @@ impl Shift {
             self.ward.wait(&seen, limit, || self.events.are_waiting());
         }
         for worker in 0..self.posts.len() {
+            if !matches!(self.posts[worker], Post::Waiting { .. }) {
+                continue;
+            }
             if let Post::Waiting { holdings, .. } = std::mem::replace(&mut self.posts[worker], Post::Over) {
                 self.ward.retire(worker, *holdings);
             }
         }
+        self.take_what_comes_late();
         self.events.deliver();
+        if let Some(rollback) = &self.rollback {
+            rollback.set_supervised(false);
+        }
     }
 
     fn now(&self) -> Duration {
@@ -183,6 +217,9 @@ impl Shift {
     fn ended(&mut self, worker: usize, mut holdings: Holdings, stage: usize) {
         let now = self.now();
         match self.restarts[worker].ended(now, Ending::Normal) {
+            Decision::Restart { after } if self.rollback.is_some() => {
+                self.roll_back(worker, holdings, after, "it ended of its own accord");
+            }
             Decision::Restart { after } => {
                 let due = now + after;
                 self.tell_restarting(worker, after, None);
@@ -201,14 +238,17 @@ impl Shift {
         }
     }
 
-    fn failed(&mut self, worker: usize, holdings: Holdings, stage: usize, message: &str) {
-        let place = holdings.place(stage);
-        let said = place.as_ref().map_or_else(|| message.to_owned(), |place| format!("{place}: {message}"));
-        self.board.note_failure(worker, &said);
-        let name = holdings.stage_name(stage).to_owned();
-        self.tell(worker, EventKind::Failed { stage: name, place, message: message.to_owned() });
+    fn failed(&mut self, worker: usize, mut holdings: Holdings, stage: usize, message: &str) {
+        let said = self.note_failure(worker, &holdings, stage, message);
         let now = self.now();
         match self.restarts[worker].ended(now, Ending::Failed) {
+            Decision::Restart { .. } if self.rollback.is_some() && self.board.has_escalated() => {
+                self.give_up(worker, holdings, stage, "failed while the run was ended", &said);
+            }
+            Decision::Restart { after } if self.rollback.is_some() => {
+                self.note_attempt(worker, &mut holdings, stage, message);
+                self.roll_back(worker, holdings, after, &said);
+            }
             Decision::Restart { after } => {
                 let due = now + after;
                 self.tell_restarting(worker, after, None);
@@ -228,6 +268,80 @@ impl Shift {
                 self.give_up(worker, holdings, stage, &reason, &said);
             }
         }
+    }
+
+    fn is_rolling_back(&self) -> bool {
+        self.rollback.as_ref().is_some_and(|rollback| rollback.is_asked())
+    }
+
+    /// Remembers what a stage failed on.
+    fn note_attempt(&self, worker: usize, holdings: &mut Holdings, stage: usize, message: &str) {
+        let Some(rollback) = &self.rollback else { return };
+        let name = holdings.stage_name(stage).to_owned();
+        if let Some(blamed) = holdings.blamed(stage) {
+            let max_attempts = self.workers[worker].restart.max_attempts;
+            rollback.memory().failed_on(&name, &blamed, message, max_attempts);
+        }
+    }
+
+    /// Has everything stop, to begin again at the last checkpoint when the restart of `worker` is due.
+    fn roll_back(&mut self, worker: usize, holdings: Holdings, after: Duration, said: &str) {
+        let Some(rollback) = self.rollback.clone() else { return };
+        self.board.set_activity(worker, Activity::Restarting);
+        let restarts = self.board.restarts(worker) + 1;
+        self.tell(worker, EventKind::RollingBack { after, restarts });
+        self.board.note_restart(worker, &[]);
+        let restarts = (0..self.restarts.len())
+            .map(|worker| (self.ward.name(worker).to_owned(), self.restarts[worker].clone()));
+        rollback.memory().restarts = restarts.collect();
+        let now = Instant::now();
+        let at = now.checked_add(after).unwrap_or(now);
+        let (context, message) = (self.ward.name(worker).to_owned(), said.to_owned());
+        rollback.ask(RollbackDue { context, message, at });
+        // Only now: it closes the rings of what failed.
+        self.ward.give_up();
+        self.posts[worker] = Post::Over;
+        self.ward.retire(worker, holdings);
+    }
+
+    /// Everything was told to stop: takes what those hand over that fail on their way out, so that they end, too.
+    fn take_what_comes_late(&mut self) {
+        let limit = if self.is_rolling_back() { STOP_WITHIN } else { GRACE };
+        let until = Instant::now() + limit;
+        loop {
+            let seen = self.ward.news();
+            for worker in 0..self.posts.len() {
+                while let Some(Returned { mut holdings, why }) = self.ward.returned(worker) {
+                    self.posts[worker] = Post::Over;
+                    match why {
+                        WhyReturned::Failed { stage, message } => {
+                            self.note_failure(worker, &holdings, stage, &message);
+                            self.note_attempt(worker, &mut holdings, stage, &message);
+                            holdings.fail(stage, message);
+                        }
+                        WhyReturned::Ended { stage } => holdings.end(stage),
+                        WhyReturned::Recalled => {}
+                    }
+                    self.ward.retire(worker, holdings);
+                }
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            let is_gone = |worker| self.ward.is_finished(worker) || matches!(self.posts[worker], Post::Over);
+            if left.is_zero() || (0..self.posts.len()).all(is_gone) {
+                return;
+            }
+            self.ward.wait(&seen, left, || false);
+        }
+    }
+
+    /// Tells that a stage has failed; what it said, and where.
+    fn note_failure(&self, worker: usize, holdings: &Holdings, stage: usize, message: &str) -> String {
+        let place = holdings.place(stage);
+        let said = place.as_ref().map_or_else(|| message.to_owned(), |place| format!("{place}: {message}"));
+        self.board.note_failure(worker, &said);
+        let name = holdings.stage_name(stage).to_owned();
+        self.tell(worker, EventKind::Failed { stage: name, place, message: message.to_owned() });
+        said
     }
 
     fn too_often(&self, worker: usize, restarts: u32) -> String {
@@ -316,6 +430,9 @@ impl Shift {
     fn escalate(&self, worker: usize, reason: &str, message: &str) {
         let (reason, message) = (reason.to_owned(), message.to_owned());
         let context = self.ward.name(worker).to_owned();
+        if let Some(rollback) = &self.rollback {
+            rollback.ends_otherwise();
+        }
         self.board.escalate(Escalation { context, reason: reason.clone(), message: message.clone() });
         self.tell(worker, EventKind::Escalated { reason, message });
         self.ward.end_inputs();

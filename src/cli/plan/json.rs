@@ -2,7 +2,8 @@
 //!
 //! One object: `threaded`, `order`, `contexts` (name, cores, implicit, idle, capacity, when_full, policies: what
 //! becomes of failures, defaults included; null where the program leaves the choice), `strategy` (where anything is
-//! restarted), `stages` (name, context, streams; worker: its number, in a pool), `rings` (from, to:
+//! restarted), `rolls_back` (there, if it means that everything goes back to the last checkpoint), `stages` (name,
+//! context, streams; worker: its number, in a pool), `rings` (from, to:
 //! names of stages, `input` and `output`; names: what goes over it) and `streams` in the order in which they run
 //! (name, rank, context, from, operators as verb and text, results as type and fields with null for all fields, feeds,
 //! order_dependence with null where the order of rings does not matter). Where the program reads or writes files:
@@ -23,6 +24,8 @@ struct PlanJson<'a> {
     threaded: bool,
     order: Option<&'a str>,
     strategy: Option<&'a str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    rolls_back: bool,
     contexts: Vec<ContextJson<'a>>,
     stages: Vec<StageJson<'a>>,
     rings: Vec<RingJson<'a>>,
@@ -106,6 +109,7 @@ pub(super) fn print(view: &View<'_>) -> String {
         threaded: plan.threaded,
         order: plan.engine.order.as_deref(),
         strategy: policies::strategy(plan),
+        rolls_back: policies::rolls_back(plan),
         contexts: contexts.collect(),
         stages: if plan.threaded { stages(view) } else { Vec::new() },
         rings: if plan.threaded { rings(view) } else { Vec::new() },

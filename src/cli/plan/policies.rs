@@ -18,12 +18,22 @@ pub(super) fn of_sink(settings: &SupervisionSettings) -> Option<Supervised> {
     (*settings != SupervisionSettings::default()).then(|| Declared::from(settings).supervised())
 }
 
-/// Who is restarted along with whom, where anything is restarted.
-pub(super) fn strategy(plan: &Plan) -> Option<&str> {
+/// Whether any context is restarted.
+fn restarts(plan: &Plan) -> bool {
     let restarts = |context: &ContextPlan| {
         of_context(plan, context).is_some_and(|policies| policies.restart.restart != Restart::Never)
     };
-    let is_asked = plan.engine.strategy.is_some() || plan.contexts.iter().any(restarts);
+    plan.contexts.iter().any(restarts)
+}
+
+/// Whether that means that everything goes back to the last checkpoint. `--checkpoint-dir` can make it so, too.
+pub(super) fn rolls_back(plan: &Plan) -> bool {
+    plan.engine.checkpoint_dir.is_some() && restarts(plan)
+}
+
+/// Who is restarted along with whom, where anything is restarted.
+pub(super) fn strategy(plan: &Plan) -> Option<&str> {
+    let is_asked = plan.engine.strategy.is_some() || restarts(plan);
     is_asked.then(|| plan.engine.strategy.as_deref().unwrap_or("one_for_one"))
 }
 

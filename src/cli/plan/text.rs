@@ -75,6 +75,9 @@ fn threads(out: &mut String, view: &View<'_>) {
         }
     }
     let along = match policies::strategy(view.plan) {
+        _ if policies::rolls_back(view.plan) => {
+            "a restart: everything goes back to the last checkpoint, whatever the strategy"
+        }
         Some("rest_for_one") => "one that fails is restarted with those behind it (rest_for_one)",
         Some("one_for_all") => "one that fails is restarted with all others (one_for_all)",
         Some(_) => "one that fails is restarted alone (one_for_one)",

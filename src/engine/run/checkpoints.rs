@@ -109,8 +109,9 @@ impl Engine {
 
     /// After a restart: the sink has the first `results` results of all runs together (as many as it has counted), so
     /// those of them that come again are not handed over. Results have stable numbers only where the same events give
-    /// the same results in the same order: false, and nothing is passed over, unless the program runs on one thread or
-    /// rows are merged in `deterministic` order.
+    /// the same results in the same order, or none is handed over before its checkpoint is complete: false, and nothing
+    /// is passed over, unless the program runs on one thread, rows are merged in `deterministic` order, or results wait
+    /// for their checkpoint.
     pub fn resume_from(&mut self, results: u64) -> bool {
         match &mut self.mode {
             Mode::Inline(inline) => {

@@ -5,7 +5,7 @@ use crate::connect::{BadLine, UnwrittenRow};
 use super::super::error::EngineError;
 use super::super::input::Refused;
 use super::super::record::Record;
-use super::{DRAIN_LIMIT, Engine, Mode};
+use super::{DRAIN_LIMIT, Engine, Input, Mode, refusal};
 
 impl Engine {
     /// Feeds up to `limit` events of the files that the program itself reads (`.from`); returns how many, 0 where there
@@ -38,7 +38,7 @@ impl Engine {
                 Ok(0) => break,
                 Ok(fed) => count += fed,
                 Err(Refused::Full) => self.make_room(&mut sink)?,
-                Err(refused) => return Err(refused.into()),
+                Err(refused) => return Err(refusal(refused, self.again.as_deref())),
             }
         }
         Ok(count)
@@ -53,7 +53,8 @@ impl Engine {
             Mode::Stepped(stepper) => stepper.input.as_mut(),
             Mode::Over => None,
         };
-        input.map_or(Ok(None), |input| Ok(input.next_source_ns()?))
+        let next_ns = input.map_or(Ok(None), Input::next_source_ns);
+        next_ns.map_err(|refused| refusal(refused, self.again.as_deref()))
     }
 
     /// Takes results, and steps where nobody else does.
