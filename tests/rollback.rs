@@ -213,6 +213,70 @@ fn inputs_and_outputs_on_threads_of_their_own_are_told_and_taken_anew() {
 }
 
 #[test]
+fn several_inputs_go_back_each_to_its_own_place() {
+    watched(|| {
+        const COUNT: i64 = 300;
+        let text = "context a\nstream A = E.context(a).emit(v: v)";
+        let directory = tempfile::tempdir().unwrap();
+        let mut engine = builder(text, directory.path(), 60)
+            .order(MergeOrder::Arrival)
+            .inputs(2)
+            .fault("panic:stream=A,every=80,heals=1".parse().unwrap())
+            .build()
+            .unwrap();
+        let mut results: Vec<i64> = Vec::new();
+        let take = |engine: &mut Engine, results: &mut Vec<i64>| {
+            engine.poll(|result| {
+                let json: serde_json::Value = serde_json::from_str(&result.to_json()).unwrap();
+                results.push(json["data"]["v"].as_i64().unwrap());
+            });
+        };
+        let mut rollbacks = 0;
+        loop {
+            let of = engine.event_type("E").unwrap();
+            let pushing: Vec<_> = [0, COUNT]
+                .into_iter()
+                .map(|first| {
+                    let (mut input, of) = (engine.take_input().unwrap(), of.clone());
+                    thread::spawn(move || {
+                        while (input.seek_hint() as i64) < COUNT {
+                            match input.push(event(&of, first + input.seek_hint() as i64)) {
+                                Ok(()) => {}
+                                Err(InputError::RollBack(_)) => break,
+                                Err(error) => panic!("{error}"),
+                            }
+                        }
+                    })
+                })
+                .collect();
+            while pushing.iter().any(|thread| !thread.is_finished()) {
+                take(&mut engine, &mut results);
+                thread::yield_now();
+            }
+            for thread in pushing {
+                thread.join().unwrap();
+            }
+            let ended = engine.finish(|result| {
+                let json: serde_json::Value = serde_json::from_str(&result.to_json()).unwrap();
+                results.push(json["data"]["v"].as_i64().unwrap());
+            });
+            match ended.map(drop) {
+                Ok(()) => break,
+                Err(EngineError::RollBack(_)) => {
+                    let back = engine.roll_back().unwrap();
+                    results.truncate(back.results as usize);
+                    rollbacks += 1;
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+        assert!(rollbacks > 3, "{rollbacks}");
+        results.sort_unstable();
+        assert_eq!(results, (0..2 * COUNT).collect::<Vec<_>>());
+    });
+}
+
+#[test]
 fn ends_that_are_still_held_keep_an_engine_from_going_back() {
     watched(|| {
         let directory = tempfile::tempdir().unwrap();
