@@ -51,7 +51,8 @@ impl ContextStage {
         let mut blame = None;
         if let Some(message) = restarting.failed {
             if let Some(gate) = &mut self.gate {
-                gate.done(true);
+                let (events, is_event) = self.rings.events();
+                gate.failed(events - u64::from(is_event), is_event);
             }
             self.rings.rewind();
             let row = self.inputs.interrupted();

@@ -141,6 +141,9 @@ pub(super) struct Rings {
     /// Counts what is run as one: rows, or rounds that were collected. What is sent can be taken back as long as it is
     /// under way.
     step: u64,
+    /// How many of the steps were no events, and which was the last of these.
+    asides: u64,
+    last_aside: u64,
     pub(super) failures: Box<dyn FailureSink>,
     /// Failures of the step under way.
     fresh: Vec<Failure>,
@@ -150,6 +153,8 @@ pub(super) struct Rings {
     fatal: Option<String>,
     /// What is fatal unwinds to whoever supervises the stage.
     is_supervised: bool,
+    /// A gate stands in front of the streams: no event is taken after one that has failed before the gate knows.
+    is_gated: bool,
 }
 
 impl Rings {
@@ -160,6 +165,20 @@ impl Rings {
         if !self.fresh.is_empty() {
             self.settle();
         }
+    }
+
+    /// The same, of something that is no event.
+    #[inline]
+    fn begin_aside(&mut self) {
+        self.begin();
+        self.asides += 1;
+        self.last_aside = self.step;
+    }
+
+    /// How many events have been begun, and whether the last thing that was begun is one.
+    #[inline]
+    pub(super) fn events(&self) -> (u64, bool) {
+        (self.step - self.asides, self.last_aside != self.step)
     }
 
     /// Lets go of the failures of the step that is over.
@@ -214,6 +233,8 @@ impl Outlet for Rings {
             self.fatal.get_or_insert_with(|| failure.error.to_string());
         }
         self.fresh.push(failure);
+        // Until it is settled, at the end of the duty cycle at the latest.
+        self.waits |= self.is_gated;
     }
 }
 
@@ -255,11 +276,14 @@ impl ContextStage {
                 results,
                 ports,
                 step: 0,
+                asides: 0,
+                last_aside: 0,
                 failures: parts.failures,
                 fresh: Vec::new(),
                 waits: false,
                 fatal: None,
                 is_supervised: parts.rebuild.is_some(),
+                is_gated: parts.gate.is_some(),
             },
             ends: Vec::new(),
             ends_of_pools: Vec::new(),
@@ -325,13 +349,24 @@ impl ContextStage {
         let condemned = condemned.as_deref();
         let (ends_of_pools, shares_flush) = (&mut self.ends_of_pools, &self.shares_flush);
         rings.waits = rings.waits && rings.failures.is_blocked();
-        let holds = gate.as_mut().is_some_and(Gate::begin);
+        let holds = gate.as_mut().is_some_and(|gate| gate.begin(rings.events().0));
         let blocked = rings.ports.are_blocked() || rings.waits || holds || only_started;
         let row_by_row = self.row_by_row;
+        // Most rows are events that are just run, with a gate in front of them or without.
+        let just_runs = row_by_row && condemned.is_none() && !gate.as_ref().is_some_and(Gate::asks);
         let take = |lane: usize, row: &Row| {
+            if just_runs && row.signal() == Signal::Event && row.seq() != super::FLUSH_SEQ {
+                rings.begin();
+                streams.run_row(row, rings);
+                #[cfg(feature = "faults")]
+                if streams.is_leaving() {
+                    return false;
+                }
+                return !rings.are_blocked();
+            }
             let is_clock = row.signal() == Signal::Clock;
             if row.signal() == Signal::Resize {
-                rings.begin();
+                rings.begin_aside();
                 streams.run_row(row, rings);
                 if let Some(resizing) = resizing {
                     resizing.barriers += 1;
@@ -343,7 +378,7 @@ impl ContextStage {
                 let of_pool = shares_flush.get(lane).is_none_or(|shares| *shares);
                 if of_pool { ends_of_pools.push(row.clone()) } else { ends.push(row.clone()) }
             } else if row_by_row && is_clock {
-                rings.begin();
+                rings.begin_aside();
                 if held_back.is_some() {
                     streams.on_clock_of_lane(lane, row, rings);
                 } else if row.seq() > *clock_seq {
@@ -354,21 +389,17 @@ impl ContextStage {
                     rings.pass_clock_on(row.seq(), row.time_ns());
                 }
             } else if row_by_row {
-                rings.begin();
                 if let Some(letter) = condemned.and_then(|condemned| condemned.row(row)) {
+                    rings.begin_aside();
                     rings.fresh.push(letter);
                     return !rings.are_blocked();
                 }
                 match gate {
-                    Some(gate) if row.signal() == Signal::Event => match gate.admit() {
-                        Admission::Run => {
-                            streams.run_row(row, rings);
-                            gate.done(!rings.fresh.is_empty());
-                        }
-                        Admission::DeadLetter => rings.fresh.push(refused(streams.taker_of(row), row)),
-                        Admission::Drop => {}
-                    },
-                    _ => streams.run_row(row, rings),
+                    Some(gate) if row.signal() == Signal::Event => ask_and_run(streams, row, gate, rings),
+                    _ => {
+                        rings.begin_aside();
+                        streams.run_row(row, rings);
+                    }
                 }
             } else {
                 if *round != 0 && *round != row.seq() {
@@ -381,7 +412,7 @@ impl ContextStage {
                     *clock_ns = Some(row.time_ns());
                 } else {
                     // What is relayed is sent before the round is run, and stays sent if the round fails.
-                    rings.begin();
+                    rings.begin_aside();
                     streams.collect(row, rings);
                 }
             }
@@ -391,10 +422,24 @@ impl ContextStage {
             }
             !rings.are_blocked() && !gate.as_ref().is_some_and(Gate::holds)
         };
-        if blocked {
+        let drained = if blocked {
             inputs.finish_started(self.batch_limit, take)
         } else {
             inputs.drain(self.batch_limit, take)
+        };
+        if just_runs {
+            self.tell_gate();
+        }
+        drained
+    }
+
+    /// Tells the gate of the event that has failed while nobody asked it.
+    #[inline]
+    fn tell_gate(&mut self) {
+        let Some(gate) = &mut self.gate else { return };
+        let (events, is_event) = self.rings.events();
+        if is_event && !self.rings.fresh.is_empty() {
+            gate.failed(events - 1, true);
         }
     }
 
@@ -420,11 +465,11 @@ impl ContextStage {
             for (lane, progress) in progress.iter_mut().enumerate() {
                 *progress = self.inputs.lane_progress(lane);
             }
-            self.rings.begin();
+            self.rings.begin_aside();
             self.doing = Doing::Watermarks;
             self.streams.advance(progress, &mut self.rings);
         }
-        self.rings.begin();
+        self.rings.begin_aside();
         self.streams.settle(&mut self.rings);
         self.doing = Doing::Rows;
         let done = if self.round == 0 { frontier } else { self.round - 1 };
@@ -452,7 +497,7 @@ impl ContextStage {
         }
         let seq = self.inputs.frontier();
         self.inputs.pass_checkpoint();
-        self.rings.begin();
+        self.rings.begin_aside();
         let barrier = Row::checkpoint(seq, checkpoint);
         for port in 0..self.rings.ports.len() {
             if !self.rings.ports.port(port).is_closed() {
@@ -483,7 +528,7 @@ impl ContextStage {
     /// The end of the input.
     fn flush(&mut self) {
         self.finish_saving();
-        self.rings.begin();
+        self.rings.begin_aside();
         if let Some(error) = self.condemned.as_ref().and_then(|condemned| condemned.end().cloned()) {
             return self.bury_end(&error);
         }
@@ -527,6 +572,23 @@ pub(super) fn letters_of(rows: Vec<Row>, error: &OperatorError) -> Vec<Failure> 
     if letters.is_empty() { vec![letter(None)] } else { letters }
 }
 
+/// Runs an event if the gate lets it through.
+#[inline(never)]
+fn ask_and_run(streams: &mut Streams, row: &Row, gate: &mut Gate, rings: &mut Rings) {
+    match gate.admit() {
+        Admission::Run => {
+            rings.begin();
+            streams.run_row(row, rings);
+            tell(gate, rings);
+        }
+        Admission::DeadLetter => {
+            rings.begin_aside();
+            rings.fresh.push(refused(streams.taker_of(row), row));
+        }
+        Admission::Drop => rings.begin_aside(),
+    }
+}
+
 /// Runs the round that was collected: that of an event, if the gate lets it through, or that of the clock.
 fn run_round(
     streams: &mut Streams,
@@ -536,31 +598,46 @@ fn run_round(
     condemned: Option<&Condemned>,
     rings: &mut Rings,
 ) {
-    rings.begin();
     if let Some(error) = condemned.and_then(|condemned| condemned.round(round)) {
+        rings.begin_aside();
         *clock_ns = None;
         let letters = letters_of(streams.drain_round(), error);
         return rings.fresh.extend(letters);
     }
     if let Some(now_ns) = *clock_ns {
+        rings.begin_aside();
         streams.on_clock(now_ns, round, rings);
         rings.pass_clock_on(round, now_ns);
         *clock_ns = None;
         return;
     }
-    let Some(gate) = gate else { return streams.run_round(rings) };
+    let Some(gate) = gate else {
+        rings.begin();
+        return streams.run_round(rings);
+    };
     match gate.admit() {
         Admission::Run => {
+            rings.begin();
             streams.run_round(rings);
-            gate.done(!rings.fresh.is_empty());
+            tell(gate, rings);
         }
         Admission::DeadLetter => {
+            rings.begin_aside();
             for row in streams.drain_round() {
                 rings.fresh.push(refused(streams.taker_of(&row), &row));
             }
         }
-        Admission::Drop => drop(streams.drain_round()),
+        Admission::Drop => {
+            rings.begin_aside();
+            drop(streams.drain_round());
+        }
     }
+}
+
+/// Tells the gate how the event went that was just run.
+fn tell(gate: &mut Gate, rings: &Rings) {
+    let (events, _) = rings.events();
+    if rings.fresh.is_empty() { gate.succeeded(events) } else { gate.failed(events - 1, true) }
 }
 
 impl Stage for ContextStage {

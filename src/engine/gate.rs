@@ -3,12 +3,17 @@
 
 use std::time::{Duration, Instant};
 
+use crossbeam_utils::CachePadded;
+
 use crate::context::{Admission, GateKeeper, Standing};
 use crate::supervise::{
     Breaker, BreakerChange, BreakerGauge, BreakerPolicy, BreakerState, CallOutcome, Component, EventKind,
     Events, Permit, WhileOpen,
 };
 use crate::sync::{Arc, Mutex, MutexGuard};
+
+/// The breaker of a worker, for the gates of its stages. On a cache line of its own: each duty cycle looks at it.
+pub(super) type SharedBreaker = Arc<CachePadded<Mutex<Breaker>>>;
 
 /// A panic elsewhere leaves a whole state: each change is made at its end.
 fn lock(breaker: &Mutex<Breaker>) -> MutexGuard<'_, Breaker> {
@@ -17,7 +22,7 @@ fn lock(breaker: &Mutex<Breaker>) -> MutexGuard<'_, Breaker> {
 
 /// A breaker that keeps the gate of a stage.
 pub(super) struct BreakerGate {
-    breaker: Arc<Mutex<Breaker>>,
+    breaker: SharedBreaker,
     policy: BreakerPolicy,
     gauge: Arc<BreakerGauge>,
     events: Events,
@@ -33,7 +38,7 @@ pub(super) struct BreakerGate {
 
 impl BreakerGate {
     pub(super) fn new(
-        breaker: &Arc<Mutex<Breaker>>,
+        breaker: &SharedBreaker,
         gauge: &Arc<BreakerGauge>,
         events: &Events,
         context: &str,
@@ -55,34 +60,42 @@ impl BreakerGate {
         self.now = self.started.elapsed();
     }
 
-    fn standing(&mut self) -> Standing {
-        let breaker = lock(&self.breaker);
-        let is_plain = breaker.state() == BreakerState::Closed && self.policy.slow_call.is_none();
-        let holds = self.policy.while_open == WhileOpen::Hold && !breaker.would_permit(self.now);
-        drop(breaker);
+    /// How the gate stands, the breaker being in this state and letting the next event through or not.
+    fn standing(&mut self, state: BreakerState, would_permit: bool) -> Standing {
+        let holds = self.policy.while_open == WhileOpen::Hold && !would_permit;
         if holds && !self.is_held {
             self.gauge.count_held();
         }
         self.is_held = holds;
-        Standing { is_plain, holds }
+        Standing { is_plain: state == BreakerState::Closed && self.policy.slow_call.is_none(), holds }
     }
 
+    #[inline]
     fn tell(&self, change: Option<BreakerChange>) {
         if let Some(change) = change {
-            self.gauge.set_state(change.to);
-            self.events.tell(Component::Context(self.context.clone()), EventKind::Breaker(change));
+            self.tell_change(change);
         }
+    }
+
+    #[cold]
+    fn tell_change(&self, change: BreakerChange) {
+        self.gauge.set_state(change.to);
+        self.events.tell(Component::Context(self.context.clone()), EventKind::Breaker(change));
     }
 }
 
+// Each takes the lock once, and no clock is read while the breaker is closed and nothing fails.
 impl GateKeeper for BreakerGate {
     fn begin(&mut self, successes: u64) -> Standing {
-        let change = lock(&self.breaker).record_successes(self.now, successes as usize);
-        self.tell(change);
-        if lock(&self.breaker).state() != BreakerState::Closed {
-            self.look_at_the_clock();
+        let mut breaker = lock(&self.breaker);
+        if breaker.state() != BreakerState::Closed || breaker.can_open_by_successes() {
+            self.now = self.started.elapsed();
         }
-        self.standing()
+        let change = breaker.record_successes(self.now, successes as usize);
+        let (state, would_permit) = (breaker.state(), breaker.would_permit(self.now));
+        drop(breaker);
+        self.tell(change);
+        self.standing(state, would_permit)
     }
 
     fn admit(&mut self) -> Admission {
@@ -109,19 +122,23 @@ impl GateKeeper for BreakerGate {
     }
 
     fn done(&mut self, failed: bool, successes: u64) -> Standing {
-        let change = lock(&self.breaker).record_successes(self.now, successes as usize);
-        self.tell(change);
         let before = self.now;
         self.look_at_the_clock();
-        let took = self.policy.slow_call.map(|_| self.now.saturating_sub(before));
-        // A plain gate lets events through without asking.
+        let asked = self.permit.take();
+        let took = asked.and(self.policy.slow_call).map(|_| self.now.saturating_sub(before));
+        let mut breaker = lock(&self.breaker);
+        let earlier = breaker.record_successes(self.now, successes as usize);
+        // A plain gate lets events through without asking. Otherwise what was not asked for is no call (a clock that
+        // panics), or was let through before those in front of it have opened the breaker: it changes nothing.
+        let is_closed = breaker.state() == BreakerState::Closed;
         let permit =
-            self.permit.take().or_else(|| lock(&self.breaker).permit(self.now).map(|(permit, _)| permit));
-        if let Some(permit) = permit {
-            let outcome = if failed { CallOutcome::Failure } else { CallOutcome::Success };
-            let change = lock(&self.breaker).record(self.now, permit, outcome, took);
-            self.tell(change);
-        }
-        self.standing()
+            asked.or_else(|| is_closed.then(|| breaker.permit(self.now)).flatten().map(|(permit, _)| permit));
+        let outcome = if failed { CallOutcome::Failure } else { CallOutcome::Success };
+        let own = permit.and_then(|permit| breaker.record(self.now, permit, outcome, took));
+        let (state, would_permit) = (breaker.state(), breaker.would_permit(self.now));
+        drop(breaker);
+        self.tell(earlier);
+        self.tell(own);
+        self.standing(state, would_permit)
     }
 }

@@ -1,6 +1,8 @@
 //! What an engine's threads are supervised by: from what the caller and the program declare to policies, a supervisor
 //! and a board.
 
+use crossbeam_utils::CachePadded;
+
 use crate::context::{Condemned, From, GateKeeper, Rebuild, Streams, Topology};
 use crate::flow::{Running, StartError, Worker, start_supervised, start_with};
 use crate::idle::Waker;
@@ -15,7 +17,7 @@ use crate::vpl::plan::Plan;
 use super::build::{Seats, StageCare, worker_of};
 use super::builder::Builder;
 use super::error::BuildError;
-use super::gate::BreakerGate;
+use super::gate::{BreakerGate, SharedBreaker};
 
 /// What is declared about an engine's threads.
 #[derive(Debug)]
@@ -193,7 +195,7 @@ pub(super) struct Care {
     events: Events,
     board: Arc<Board>,
     /// By worker.
-    breakers: Vec<Option<Arc<Mutex<Breaker>>>>,
+    breakers: Vec<Option<SharedBreaker>>,
     /// What it takes to make the streams of a stage anew.
     topology: Arc<Topology>,
 }
@@ -235,7 +237,7 @@ impl Care {
         if self.breakers.len() <= worker {
             self.breakers.resize(worker + 1, None);
         }
-        let fresh = || Arc::new(Mutex::new(Breaker::new(policy)));
+        let fresh = || Arc::new(CachePadded::new(Mutex::new(Breaker::new(policy))));
         let breaker = self.breakers[worker].get_or_insert_with(fresh);
         Some(Box::new(BreakerGate::new(breaker, &gauge, &self.events, &self.board.name(worker))))
     }

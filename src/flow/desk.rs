@@ -6,6 +6,8 @@
 use std::io;
 use std::time::Duration;
 
+use crossbeam_utils::CachePadded;
+
 use super::holdings::{Holdings, Returned, WhyReturned};
 use super::load::{LoadGauge, load_meter};
 use super::panics;
@@ -34,7 +36,8 @@ pub(super) enum Phase {
 
 /// What a run's workers and its holder share.
 pub(super) struct Control {
-    phase: AtomicU8,
+    /// On a cache line of its own: each worker reads it in each duty cycle, and the supervisor takes locks beside it.
+    phase: CachePadded<AtomicU8>,
     /// False until every worker is settled: pinned, and given what else was asked for.
     pub(super) started: AtomicBool,
     /// Who may sleep and has to see the phase change.
@@ -50,7 +53,7 @@ pub(super) struct Control {
 impl Control {
     pub(super) fn new(sleepers: Vec<Waker>, holders: Vec<Waker>) -> Self {
         Self {
-            phase: AtomicU8::new(Phase::Running as u8),
+            phase: CachePadded::new(AtomicU8::new(Phase::Running as u8)),
             started: AtomicBool::new(false),
             sleepers: Mutex::new(sleepers),
             holders,

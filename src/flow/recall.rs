@@ -5,19 +5,22 @@
 
 use std::fmt;
 
+use crossbeam_utils::CachePadded;
+
 use crate::idle::Waker;
 use crate::sync::{AtomicBool, Ordering};
 
 /// The request to one worker.
 pub struct Recall {
-    asked: AtomicBool,
+    /// On a cache line of its own: each duty cycle reads it, and what lies beside it is written.
+    asked: CachePadded<AtomicBool>,
     waker: Option<Waker>,
 }
 
 impl Recall {
     /// Nothing is asked of a worker that sleeps until `waker` wakes it, if it does at all.
     pub fn new(waker: Option<Waker>) -> Self {
-        Self { asked: AtomicBool::new(false), waker }
+        Self { asked: CachePadded::new(AtomicBool::new(false)), waker }
     }
 
     /// Asks the worker to hand over after the duty cycle that it is in.

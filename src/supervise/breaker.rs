@@ -182,6 +182,8 @@ impl Window {
     }
 
     fn clear(&mut self) {
+        // A place that is not in use holds a success.
+        self.outcomes.fill(0);
         (self.next, self.len, self.failures, self.slow) = (0, 0, 0, 0);
     }
 
@@ -198,6 +200,31 @@ impl Window {
         self.failures += usize::from(outcome & Self::FAILED != 0);
         self.slow += usize::from(outcome & Self::SLOW != 0);
         self.next = if self.next + 1 == size { 0 } else { self.next + 1 };
+    }
+
+    /// As many times a success that was not slow.
+    #[inline]
+    fn push_successes(&mut self, count: usize) {
+        let size = self.outcomes.len();
+        if self.failures + self.slow == 0 && self.len == size {
+            // Nothing but successes before and after.
+            return;
+        }
+        self.push_successes_over(count.min(size));
+    }
+
+    fn push_successes_over(&mut self, count: usize) {
+        let size = self.outcomes.len();
+        let (to_end, from_start) = (count.min(size - self.next), count.saturating_sub(size - self.next));
+        for range in [self.next..self.next + to_end, 0..from_start] {
+            // Places that were not in use yet hold successes.
+            let replaced = &mut self.outcomes[range];
+            self.failures -= replaced.iter().filter(|&&oldest| oldest & Self::FAILED != 0).count();
+            self.slow -= replaced.iter().filter(|&&oldest| oldest & Self::SLOW != 0).count();
+            replaced.fill(0);
+        }
+        self.len = (self.len + count).min(size);
+        self.next = (self.next + count) % size;
     }
 }
 
@@ -346,27 +373,35 @@ impl Breaker {
         }
     }
 
-    /// Takes so many successes of calls for which nobody asked a permit, because the breaker was closed.
+    /// Takes so many successes of calls for which nobody asked a permit, because the breaker was closed. Takes a time
+    /// that does not grow with their number.
     #[inline]
     pub fn record_successes(&mut self, now: Duration, count: usize) -> Option<BreakerChange> {
-        if self.state != BreakerState::Closed {
+        if self.state != BreakerState::Closed || count == 0 {
             return None;
         }
-        let size = self.window.outcomes.len();
-        if self.window.failures == 0 && self.window.slow == 0 {
-            // Nothing but successes before and after: only how many there are matters. As long as the window is not
-            // full, its next place is behind all others.
-            let Window { outcomes, next, len, .. } = &mut self.window;
-            let added = count.min(size - *len);
-            if added > 0 {
-                outcomes[*next..*next + added].fill(0);
-                *len += added;
-                *next = (*next + added) % size;
-            }
+        if !self.can_open_by_successes() {
+            self.window.push_successes(count);
             return None;
         }
-        let permit = Permit { era: self.era };
-        (0..count.min(size)).find_map(|_| self.record(now, permit, CallOutcome::Success, None))
+        // Up to the one that makes the outcomes enough to decide by.
+        let min_calls = self.policy.min_calls as usize;
+        let first = count.min(min_calls - self.window.len);
+        self.window.push_successes(first);
+        let Window { len, failures, slow, .. } = self.window;
+        let change = self.decide(now, len, failures, slow, min_calls);
+        if change.is_none() {
+            self.window.push_successes(count - first);
+        }
+        change
+    }
+
+    /// Whether a success can open the breaker: it makes no share larger, but it can be the one with which the outcomes
+    /// are enough to decide by.
+    #[inline]
+    pub fn can_open_by_successes(&self) -> bool {
+        let Window { len, failures, slow, .. } = self.window;
+        self.state == BreakerState::Closed && failures + slow > 0 && len < self.policy.min_calls as usize
     }
 
     /// Opens the breaker if there are at least `least` outcomes and a share of them is too large.
