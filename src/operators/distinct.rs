@@ -45,7 +45,7 @@ pub(super) struct Seen {
 }
 
 impl Item for Seen {
-    fn write(&self, out: &mut Vec<u8>) {
+    fn write(&self, _number: usize, out: &mut Vec<u8>) {
         let Self { hash, values } = self;
         if !values.is_empty() {
             (*hash as i64).write(out);

@@ -84,8 +84,8 @@ impl Unsaved {
 
 /// Something that has a number as long as it is not free.
 pub(super) trait Item {
-    /// Appends it; nothing, where it is free.
-    fn write(&self, out: &mut Vec<u8>);
+    /// Appends it, which has this number; nothing, where it is free.
+    fn write(&self, number: usize, out: &mut Vec<u8>);
 }
 
 /// Things with numbers. Nobody can change one but through [`change`](Self::change), which sees to it that it has been
@@ -131,7 +131,7 @@ impl<T: Item> Kept<T> {
     #[inline]
     pub(super) fn change(&mut self, number: usize) -> &mut T {
         let item = &mut self.items[number];
-        self.unsaved.before_change(number, |out| item.write(out));
+        self.unsaved.before_change(number, |out| item.write(number, out));
         item
     }
 
@@ -143,7 +143,7 @@ impl<T: Item> Kept<T> {
     /// Writes more of them, as one part.
     pub(super) fn save_more(&mut self, pieces: &mut Pieces) {
         let items = &self.items;
-        self.unsaved.save_more(pieces, |number, out| items[number].write(out));
+        self.unsaved.save_more(pieces, |number, out| items[number].write(number, out));
     }
 }
 
@@ -163,7 +163,7 @@ mod tests {
 
     /// A number, and none where it is free.
     impl Item for Option<(u64, u64)> {
-        fn write(&self, out: &mut Vec<u8>) {
+        fn write(&self, _number: usize, out: &mut Vec<u8>) {
             if let Some(item) = self {
                 item.write(out);
             }

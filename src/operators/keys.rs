@@ -37,9 +37,10 @@ struct Place {
 }
 
 impl<S: Snapshot> Item for Entry<S> {
-    fn write(&self, out: &mut Vec<u8>) {
+    fn write(&self, number: usize, out: &mut Vec<u8>) {
         let Self { key, state } = self;
         if !key.is_missing() {
+            number.write(out);
             key.write(out);
             state.write(out);
         }
@@ -199,6 +200,40 @@ impl<S: Default + Snapshot> Keys<S> {
         self.table.insert_unique(hash, Place { hash, entry: number }, |place| place.hash);
     }
 
+    /// Takes up a state, and says of each entry which number it had and which it has now.
+    pub(super) fn restore_noting(
+        &mut self,
+        from: &mut SnapshotReader<'_>,
+        mut note: impl FnMut(u32, u32),
+    ) -> Result<(), SnapshotError> {
+        self.maybe_idle = Snapshot::read(from)?;
+        if !self.partitioned {
+            self.entries.change(0).state = S::read(from)?;
+            note(0, 0);
+            return Ok(());
+        }
+        let (count, pieces): (usize, _) = (Snapshot::read(from)?, from.next_part());
+        // An entry takes at least a byte for its number, its key and its state.
+        if count > pieces.iter().map(|piece| piece.len()).sum::<usize>() {
+            return Err(from.error("number of keys"));
+        }
+        self.table.reserve(count, |place| place.hash);
+        self.entries.reserve(count);
+        for piece in pieces {
+            let mut piece = SnapshotReader::new(piece);
+            while !piece.is_at_end() {
+                let number = u32::read(&mut piece)?;
+                let (key, state) = (there(Value::read(&mut piece)?), S::read(&mut piece)?);
+                let entry = u32::try_from(self.entries.len()).map_err(|_| from.error("fewer keys"))?;
+                let hash = key_hash(&key);
+                self.entries.push(Entry { key, state });
+                self.table.insert_unique(hash, Place { hash, entry }, |place| place.hash);
+                note(number, entry);
+            }
+        }
+        if self.table.len() == count { Ok(()) } else { Err(from.error("all keys")) }
+    }
+
     /// Up to `limit` of the keys that have an entry.
     pub(super) fn examples(&self, limit: usize) -> Vec<Value> {
         let keys = self.table.iter().take(limit);
@@ -216,7 +251,8 @@ fn there(key: Value) -> Value {
     if key.is_missing() { Value::Null } else { key }
 }
 
-/// Keys with their states. Numbers of entries are not kept: who refers to entries finds out anew.
+/// Keys with their states. Numbers of entries will be others: who refers to entries finds out anew, or is told
+/// ([`Keys::restore_noting`]).
 impl<S: Default + Snapshot> Keeps for Keys<S> {
     fn save(&mut self, out: &mut Vec<u8>) {
         let Self { table, entries, free: _, maybe_idle, limit: _, partitioned } = self;
@@ -236,29 +272,7 @@ impl<S: Default + Snapshot> Keeps for Keys<S> {
     }
 
     fn restore(&mut self, from: &mut SnapshotReader<'_>) -> Result<(), SnapshotError> {
-        self.maybe_idle = Snapshot::read(from)?;
-        if !self.partitioned {
-            self.entries.change(0).state = S::read(from)?;
-            return Ok(());
-        }
-        let (count, pieces): (usize, _) = (Snapshot::read(from)?, from.next_part());
-        // An entry takes at least a byte of its key and one of its state.
-        if count > pieces.iter().map(|piece| piece.len()).sum::<usize>() {
-            return Err(from.error("number of keys"));
-        }
-        self.table.reserve(count, |place| place.hash);
-        self.entries.reserve(count);
-        for piece in pieces {
-            let mut piece = SnapshotReader::new(piece);
-            while !piece.is_at_end() {
-                let (key, state) = (there(Value::read(&mut piece)?), S::read(&mut piece)?);
-                let entry = u32::try_from(self.entries.len()).map_err(|_| from.error("fewer keys"))?;
-                let hash = key_hash(&key);
-                self.entries.push(Entry { key, state });
-                self.table.insert_unique(hash, Place { hash, entry }, |place| place.hash);
-            }
-        }
-        if self.table.len() == count { Ok(()) } else { Err(from.error("all keys")) }
+        self.restore_noting(from, |_, _| {})
     }
 }
 

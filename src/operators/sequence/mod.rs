@@ -20,7 +20,9 @@ mod matches;
 mod pool;
 mod waiting;
 
-use crate::event::{Keeps, Pieces, Row, Snapshot, SnapshotError, SnapshotReader, Value, write_count};
+use std::collections::HashMap;
+
+use crate::event::{Keeps, Pieces, Row, Snapshot, SnapshotError, SnapshotReader, Value};
 use crate::vpl::plan::{Emission, NotPlan, Selection, SequencePlan, StepPlan};
 use crate::vpl::syntax::Trend;
 
@@ -34,7 +36,7 @@ use super::limits::Limits;
 use super::stream::Through;
 use capture::{Guard, goes_on};
 use matches::Matches;
-use pool::{Captured, NONE, Pool};
+use pool::{Captured, NONE, Pool, Run};
 use waiting::Waiting;
 
 /// What a sequence has counted beside what every stream counts.
@@ -359,7 +361,7 @@ impl Sequence {
         let mut result = Ok(());
         if self.pool.run(run).at + 1 == self.steps.len() {
             if self.held_back {
-                self.pool.run_mut(run).closed = true;
+                self.pool.close(run);
                 self.kept.push(run);
                 return Ok(());
             }
@@ -400,7 +402,7 @@ impl Sequence {
         }
         let arrival = self.arrivals;
         self.arrivals += 1;
-        let run = self.pool.start(arrival, end_ns);
+        let run = self.pool.start(arrival, end_ns, number);
         let result = self.capture(run, 0, event, env, through);
         let state = &mut self.table.entry(number).state;
         if self.kept.is_empty() {
@@ -607,9 +609,9 @@ impl Keeps for Sequence {
             selection: _,
             held_back: _,
             table,
-            waiting,
-            pool,
             // Found out anew.
+            waiting: _,
+            pool,
             ends: _,
             arrivals,
             matches,
@@ -626,16 +628,6 @@ impl Keeps for Sequence {
         } = self;
         table.save(out);
         pool.save(out);
-        if let Some(waiting) = waiting {
-            // By the key and not by its number, which will be another one.
-            let mut runs: Vec<(usize, u32)> = waiting.runs().collect();
-            runs.sort_unstable_by_key(|(_, run)| pool.run(*run).arrival);
-            write_count(runs.len(), out);
-            for (number, run) in runs {
-                table.key(number).write(out);
-                run.write(out);
-            }
-        }
         arrivals.write(out);
         matches.dropped.write(out);
         // What `stats` has of results is that of `matches`.
@@ -651,29 +643,31 @@ impl Keeps for Sequence {
     }
 
     fn restore(&mut self, from: &mut SnapshotReader<'_>) -> Result<(), SnapshotError> {
-        self.table.restore(from)?;
-        self.pool.restore(from)?;
+        let mut keys = HashMap::new();
+        self.table.restore_noting(from, |was, is| {
+            keys.insert(was, is);
+        })?;
+        let runs = self.pool.restore(from)?;
+        let nobody = from.error("run of a key");
         let mut ends = Vec::new();
         if let Some(waiting) = &mut self.waiting {
-            for _ in 0..from.count()? {
-                let (key, run): (Value, u32) = Snapshot::read(from)?;
-                let number = self.table.find(&key).filter(|_| self.pool.has(run));
-                let number = number.ok_or_else(|| from.error("run of a key"))?;
-                waiting.insert(number, run, &mut self.pool);
-                let run_of = self.pool.run(run);
-                ends.push((run_of.end_ns, run_of.arrival, number, run));
+            for run in self.pool.by_arrival() {
+                let Run { key, end_ns, arrival, .. } = *self.pool.run(run);
+                let key = *keys.get(&key).ok_or(nobody)?;
+                self.pool.set_key(run, key);
+                waiting.insert(key as usize, run, &mut self.pool);
+                ends.push((end_ns, arrival, key as usize, run));
             }
         }
         for number in self.table.numbers() {
             // Runs that the same event has started have one end together, and stand side by side.
             let mut last = None;
-            for &run in &self.table.state(number).runs {
-                if !self.pool.has(run) {
-                    return Err(from.error("run of a key"));
-                }
-                let run_of = self.pool.run(run);
-                if last.replace(run_of.arrival) != Some(run_of.arrival) {
-                    ends.push((run_of.end_ns, run_of.arrival, number, run));
+            for run in &mut self.table.entry(number).state.runs {
+                *run = runs.of(*run).filter(|run| *run != NONE).ok_or(nobody)?;
+                let Run { end_ns, arrival, .. } = *self.pool.run(*run);
+                self.pool.set_key(*run, number as u32);
+                if last.replace(arrival) != Some(arrival) {
+                    ends.push((end_ns, arrival, number, *run));
                 }
             }
         }

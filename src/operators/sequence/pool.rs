@@ -5,7 +5,9 @@
 //! newest event back; a copied run shares the list of its original and grows it separately from there on, so
 //! copying costs one count per step.
 
-use crate::event::{Keeps, Pieces, Row, Snapshot, SnapshotError, SnapshotReader};
+use crate::event::{Pieces, Row, Snapshot, SnapshotError, SnapshotReader};
+
+use super::super::kept::Unsaved;
 
 /// No place.
 pub(super) const NONE: u32 = u32::MAX;
@@ -50,6 +52,8 @@ pub(super) struct Run {
     pub(super) events: usize,
     /// Whether it takes nothing any more, and waits for its end only.
     pub(super) closed: bool,
+    /// The number of its key.
+    pub(super) key: u32,
     /// Where it stands among those that wait, if runs are found by what they wait for.
     pub(super) bucket: u32,
 }
@@ -78,6 +82,16 @@ pub(super) struct Pool {
     free_runs: Vec<u32>,
     /// For each run, what it has captured, step by step.
     captured: Vec<Captured>,
+    /// What of them is still to be written into a checkpoint.
+    unsaved: UnsavedPool,
+}
+
+#[derive(Debug, Default)]
+struct UnsavedPool {
+    events: Unsaved,
+    links: Unsaved,
+    /// Runs, with what they have captured.
+    runs: Unsaved,
 }
 
 impl Pool {
@@ -91,7 +105,34 @@ impl Pool {
             runs: Vec::new(),
             free_runs: Vec::new(),
             captured: Vec::new(),
+            unsaved: UnsavedPool::default(),
         }
+    }
+
+    /// An event, to be changed.
+    #[inline]
+    fn change_event(&mut self, number: u32) -> &mut Held {
+        let event = &mut self.events[number as usize];
+        self.unsaved.events.before_change(number as usize, |out| event.write_at(number as usize, out));
+        event
+    }
+
+    /// A link, to be changed.
+    #[inline]
+    fn change_link(&mut self, number: u32) -> &mut Link {
+        let link = &mut self.links[number as usize];
+        self.unsaved.links.before_change(number as usize, |out| link.write_at(number as usize, out));
+        link
+    }
+
+    /// A run and what it has captured, to be changed.
+    #[inline]
+    fn change_run(&mut self, number: u32) -> (&mut Run, &mut [Captured]) {
+        let Self { runs, captured, steps, unsaved, .. } = self;
+        let at = number as usize;
+        let (run, captured) = (&mut runs[at], &mut captured[at * *steps..][..*steps]);
+        unsaved.runs.before_change(at, |out| run.write_at(at, captured, out));
+        (run, captured)
     }
 
     /// Events that are held.
@@ -107,7 +148,7 @@ impl Pool {
     /// Holds a copy of `row` until it is released.
     pub(super) fn hold(&mut self, row: &Row) -> u32 {
         if let Some(free) = self.free_events.pop() {
-            let held = &mut self.events[free as usize];
+            let held = self.change_event(free);
             held.row.clone_from(row);
             held.references = 1;
             return free;
@@ -117,7 +158,7 @@ impl Pool {
     }
 
     pub(super) fn release(&mut self, event: u32) {
-        let held = &mut self.events[event as usize];
+        let held = self.change_event(event);
         held.references -= 1;
         if held.references == 0 {
             // So that no shared value lives on in a free place.
@@ -131,13 +172,14 @@ impl Pool {
     }
 
     /// A run that has captured nothing.
-    pub(super) fn start(&mut self, arrival: u64, end_ns: i64) -> u32 {
-        self.place(Run { at: 0, arrival, end_ns, events: 0, closed: false, bucket: NONE })
+    pub(super) fn start(&mut self, arrival: u64, end_ns: i64, key: usize) -> u32 {
+        let key = key as u32;
+        self.place(Run { at: 0, arrival, end_ns, events: 0, closed: false, key, bucket: NONE })
     }
 
     fn place(&mut self, run: Run) -> u32 {
         if let Some(free) = self.free_runs.pop() {
-            self.runs[free as usize] = run;
+            *self.change_run(free).0 = run;
             return free;
         }
         self.runs.push(run);
@@ -149,8 +191,19 @@ impl Pool {
         &self.runs[run as usize]
     }
 
-    pub(super) fn run_mut(&mut self, run: u32) -> &mut Run {
-        &mut self.runs[run as usize]
+    /// A run takes nothing any more.
+    pub(super) fn close(&mut self, run: u32) {
+        self.change_run(run).0.closed = true;
+    }
+
+    /// The number of a run's key is another one.
+    pub(super) fn set_key(&mut self, run: u32, key: u32) {
+        self.change_run(run).0.key = key;
+    }
+
+    /// A run waits in another bucket. No checkpoint says where it does.
+    pub(super) fn set_bucket(&mut self, run: u32, bucket: u32) {
+        self.runs[run as usize].bucket = bucket;
     }
 
     /// Whether `run` is still the one that was started by that event.
@@ -166,24 +219,24 @@ impl Pool {
 
     /// Adds an event to what a run has captured for a step.
     pub(super) fn capture(&mut self, run: u32, step: usize, event: u32) {
-        self.events[event as usize].references += 1;
-        let place = &mut self.captured[run as usize * self.steps + step];
+        self.change_event(event).references += 1;
         // The reference that the run had to the link before is the new link's from here on.
-        let link = Link { event, before: place.link, references: 1 };
+        let link = Link { event, before: self.captured(run)[step].link, references: 1 };
         let number = if let Some(free) = self.free_links.pop() {
-            self.links[free as usize] = link;
+            *self.change_link(free) = link;
             free
         } else {
             self.links.push(link);
             (self.links.len() - 1) as u32
         };
+        let (run, captured) = self.change_run(run);
+        let place = &mut captured[step];
         place.link = number;
         place.last = event;
         if place.count == 0 {
             place.first = event;
         }
         place.count += 1;
-        let run = &mut self.runs[run as usize];
         run.at = step;
         run.events += 1;
     }
@@ -192,11 +245,11 @@ impl Pool {
     pub(super) fn copy(&mut self, run: u32) -> u32 {
         let copy = self.place(self.runs[run as usize]);
         for step in 0..self.steps {
-            let captured = self.captured[run as usize * self.steps + step];
+            let captured = self.captured(run)[step];
             if captured.link != NONE {
-                self.links[captured.link as usize].references += 1;
+                self.change_link(captured.link).references += 1;
             }
-            self.captured[copy as usize * self.steps + step] = captured;
+            self.change_run(copy).1[step] = captured;
         }
         copy
     }
@@ -204,10 +257,9 @@ impl Pool {
     /// Ends a run.
     pub(super) fn end(&mut self, run: u32) {
         for step in 0..self.steps {
-            let place = &mut self.captured[run as usize * self.steps + step];
-            let mut link = std::mem::replace(place, Captured::NOTHING).link;
+            let mut link = std::mem::replace(&mut self.change_run(run).1[step], Captured::NOTHING).link;
             while link != NONE {
-                let shared = &mut self.links[link as usize];
+                let shared = self.change_link(link);
                 shared.references -= 1;
                 if shared.references > 0 {
                     break;
@@ -218,7 +270,7 @@ impl Pool {
                 link = before;
             }
         }
-        self.runs[run as usize].arrival = NOBODY;
+        self.change_run(run).0.arrival = NOBODY;
         self.free_runs.push(run);
     }
 
@@ -252,18 +304,20 @@ impl Snapshot for Captured {
 impl Snapshot for Run {
     fn write(&self, out: &mut Vec<u8>) {
         // Where it waits is found out anew.
-        let Self { at, arrival, end_ns, events, closed, bucket: _ } = self;
+        let Self { at, arrival, end_ns, events, closed, key, bucket: _ } = self;
         at.write(out);
         arrival.write(out);
         end_ns.write(out);
         events.write(out);
         closed.write(out);
+        key.write(out);
     }
 
     fn read(from: &mut SnapshotReader<'_>) -> Result<Self, SnapshotError> {
         let (at, arrival) = (Snapshot::read(from)?, Snapshot::read(from)?);
         let (end_ns, events) = (Snapshot::read(from)?, Snapshot::read(from)?);
-        Ok(Self { at, arrival, end_ns, events, closed: Snapshot::read(from)?, bucket: NONE })
+        let (closed, key) = (Snapshot::read(from)?, Snapshot::read(from)?);
+        Ok(Self { at, arrival, end_ns, events, closed, key, bucket: NONE })
     }
 }
 
@@ -296,62 +350,140 @@ impl Snapshot for Link {
     }
 }
 
-/// The three pools as they lie, free places too, because they refer to each other by place.
-impl Keeps for Pool {
-    fn save(&mut self, out: &mut Vec<u8>) {
-        let Self { steps: _, events, free_events, links, free_links, runs, free_runs, captured } = self;
-        events.write(out);
-        free_events.write(out);
-        links.write(out);
-        free_links.write(out);
-        runs.write(out);
-        free_runs.write(out);
-        captured.write(out);
-    }
-
-    fn save_more(&mut self, _pieces: &mut Pieces) {}
-
-    fn restore(&mut self, from: &mut SnapshotReader<'_>) -> Result<(), SnapshotError> {
-        self.events = Snapshot::read(from)?;
-        self.free_events = Snapshot::read(from)?;
-        self.links = Snapshot::read(from)?;
-        self.free_links = Snapshot::read(from)?;
-        self.runs = Snapshot::read(from)?;
-        self.free_runs = Snapshot::read(from)?;
-        self.captured = Snapshot::read(from)?;
-        if self.is_consistent() { Ok(()) } else { Err(from.error("runs of a sequence")) }
+impl Held {
+    fn write_at(&self, number: usize, out: &mut Vec<u8>) {
+        if self.references > 0 {
+            number.write(out);
+            self.write(out);
+        }
     }
 }
 
-impl Pool {
-    /// Whether every place that is named is there.
-    fn is_consistent(&self) -> bool {
-        let within = |place: u32, len: usize| (place as usize) < len;
-        let (events, links, runs) = (self.events.len(), self.links.len(), self.runs.len());
-        let captured = |captured: &Captured| {
-            let Captured { first, last, link, count } = *captured;
-            if count == 0 {
-                link == NONE
-            } else {
-                within(first, events) && within(last, events) && within(link, links)
-            }
-        };
-        self.free_events.iter().all(|&place| within(place, events))
-            && self.free_links.iter().all(|&place| within(place, links))
-            && self.free_runs.iter().all(|&place| within(place, runs))
-            && self
-                .links
-                .iter()
-                .all(|link| within(link.event, events) && (link.before == NONE || within(link.before, links)))
-            && self.runs.iter().all(|run| run.at < self.steps)
-            && self.captured.len() == runs * self.steps
-            && self.captured.iter().all(captured)
+impl Link {
+    fn write_at(&self, number: usize, out: &mut Vec<u8>) {
+        if self.references > 0 {
+            number.write(out);
+            self.write(out);
+        }
+    }
+}
+
+impl Run {
+    fn is_over(&self) -> bool {
+        self.arrival == NOBODY
     }
 
-    /// Whether there is such a run.
-    pub(super) fn has(&self, run: u32) -> bool {
-        (run as usize) < self.runs.len()
+    fn write_at(&self, number: usize, captured: &[Captured], out: &mut Vec<u8>) {
+        if !self.is_over() {
+            number.write(out);
+            self.write(out);
+            captured.iter().for_each(|captured| captured.write(out));
+        }
     }
+}
+
+/// Old numbers of things that have been put together anew; the place of each is its new number.
+pub(super) struct Places(Vec<u32>);
+
+impl Places {
+    /// The new number; that of nothing stays.
+    pub(super) fn of(&self, number: u32) -> Option<u32> {
+        if number == NONE {
+            return Some(NONE);
+        }
+        self.0.binary_search(&number).ok().map(|place| place as u32)
+    }
+}
+
+/// Things refer to each other by their numbers, which will be others: free ones are not written.
+impl Pool {
+    /// Begins to write all of it, as it is now.
+    pub(super) fn save(&mut self, out: &mut Vec<u8>) {
+        let (events, links, runs) = (self.events.len(), self.links.len(), self.runs.len());
+        let counts = [self.events(), links - self.free_links.len(), self.runs()];
+        counts.iter().for_each(|count| count.write(out));
+        let UnsavedPool { events: of_events, links: of_links, runs: of_runs } = &mut self.unsaved;
+        of_events.begin(events);
+        of_links.begin(links);
+        of_runs.begin(runs);
+    }
+
+    /// Writes more of it.
+    pub(super) fn save_more(&mut self, pieces: &mut Pieces) {
+        let Self { steps, events, links, runs, captured, unsaved, .. } = self;
+        unsaved.events.save_more(pieces, |number, out| events[number].write_at(number, out));
+        unsaved.links.save_more(pieces, |number, out| links[number].write_at(number, out));
+        unsaved.runs.save_more(pieces, |number, out| {
+            runs[number].write_at(number, &captured[number * *steps..][..*steps], out);
+        });
+    }
+
+    /// Takes it up. Gives back the numbers that runs had.
+    pub(super) fn restore(&mut self, from: &mut SnapshotReader<'_>) -> Result<Places, SnapshotError> {
+        let steps = self.steps;
+        let nowhere = from.error("runs of a sequence");
+        let counts: [usize; 3] = [Snapshot::read(from)?, Snapshot::read(from)?, Snapshot::read(from)?];
+        let (events, held) = part(from, Held::read)?;
+        let (links, mut linked) = part(from, Link::read)?;
+        let (places, runs) = part(from, |from| {
+            let run = Run::read(from)?;
+            let captured = (0..steps).map(|_| Captured::read(from)).collect::<Result<Vec<_>, _>>()?;
+            Ok((run, captured))
+        })?;
+        if counts != [held.len(), linked.len(), runs.len()] {
+            return Err(nowhere);
+        }
+        for Link { event, before, references: _ } in &mut linked {
+            *event = events.of(*event).filter(|event| *event != NONE).ok_or(nowhere)?;
+            *before = links.of(*before).ok_or(nowhere)?;
+        }
+        for (run, captured) in runs {
+            for mut captured in captured {
+                let Captured { first, last, count, link } = &mut captured;
+                for event in [first, last] {
+                    *event = events.of(*event).ok_or(nowhere)?;
+                }
+                *link = links.of(*link).ok_or(nowhere)?;
+                if (*count == 0) != (captured.link == NONE)
+                    || (captured.count == 0) != (captured.last == NONE)
+                {
+                    return Err(nowhere);
+                }
+                self.captured.push(captured);
+            }
+            if run.at >= steps {
+                return Err(nowhere);
+            }
+            self.runs.push(run);
+        }
+        (self.events, self.links) = (held, linked);
+        Ok(places)
+    }
+
+    /// All runs that are open, in order of their first events.
+    pub(super) fn by_arrival(&self) -> Vec<u32> {
+        let mut runs: Vec<u32> =
+            (0..self.runs.len() as u32).filter(|&run| !self.run(run).is_over()).collect();
+        runs.sort_by_key(|&run| self.run(run).arrival);
+        runs
+    }
+}
+
+/// The things of the next part, by their numbers, and what those were.
+fn part<T>(
+    from: &mut SnapshotReader<'_>,
+    read: impl Fn(&mut SnapshotReader<'_>) -> Result<T, SnapshotError>,
+) -> Result<(Places, Vec<T>), SnapshotError> {
+    let mut things: Vec<(u32, T)> = Vec::new();
+    for piece in from.next_part() {
+        let mut piece = SnapshotReader::new(piece);
+        while !piece.is_at_end() {
+            things.push((u32::read(&mut piece)?, read(&mut piece)?));
+        }
+    }
+    things.sort_by_key(|(number, _)| *number);
+    let (numbers, things) = things.into_iter().unzip();
+    Ok((Places(numbers), things))
 }
 
 #[cfg(test)]
@@ -362,7 +494,7 @@ mod tests {
     fn what_copies_share_is_let_go_of_with_the_last_of_them() {
         let mut pool = Pool::new(2);
         let [first, second, third] = [1, 2, 3].map(|time_ns| pool.hold(&Row::new(0, time_ns, 0)));
-        let run = pool.start(0, 0);
+        let run = pool.start(0, 0, 0);
         pool.capture(run, 0, first);
         pool.capture(run, 1, second);
         let copy = pool.copy(run);

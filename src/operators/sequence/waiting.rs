@@ -131,7 +131,7 @@ impl Waiting {
             runs.partition_point(|&other| pool.run(other).arrival < arrival)
         };
         runs.insert(place, run);
-        pool.run_mut(run).bucket = bucket;
+        pool.set_bucket(run, bucket);
     }
 
     /// Takes a run out that has ended.
@@ -142,12 +142,6 @@ impl Waiting {
         debug_assert_eq!(runs.get(place), Some(&run), "a run stands in its bucket");
         runs.remove(place);
         self.forget_if_empty(bucket);
-    }
-
-    /// All runs that wait, each with the number of its key.
-    pub(super) fn runs(&self) -> impl Iterator<Item = (usize, u32)> {
-        // One of which nobody knows is empty.
-        self.buckets.iter().flat_map(|bucket| bucket.runs.iter().map(|&run| (bucket.key, run)))
     }
 
     fn new_bucket(&mut self, key: usize, state: usize, hash: u64) -> u32 {
