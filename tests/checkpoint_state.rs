@@ -272,6 +272,7 @@ const PROGRAMS: &[&str] = &[
     "stream T = timer(3s).emit(at: timestamp)\nstream S = A.emit(v: v)",
     "stream S = full_join(A, B).on(A.k == B.k).window(4s).emit(a: A.v, b: B.v)",
     "stream S = A as a -> all B as b -> A as c where c.v > a.v .within(20s).partition_by(k).emit(n: count(b), v: c.v)",
+    "stream S = A as a -> B where k == a.k and v > 1 as b -> A where k == a.k as c .within(30s).emit(a: a.v, b: b.v, c: c.v)",
     "stream S = A as a -> all B as b .within(9s).partition_by(k).emit(n: count(b), a: a.v)",
     "context c\nstream S = A.context(c).concurrent(workers: 3, strategy: round_robin).where(v > 2).emit(v: v)",
     "context c\nstream S = A.context(c).partition_by(k).concurrent(workers: 3).window(4s).aggregate(n: count(), k: last(k))\n\

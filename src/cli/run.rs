@@ -740,7 +740,16 @@ impl<'a> Run<'a> {
 
     #[inline]
     fn checkpoint_here(&mut self) {
-        if self.engine.checkpoint_due() {
+        // Asked for each event, and nearly always not.
+        let is_due = self.engine.checkpoint_due();
+        if is_due || self.kept.is_awaited {
+            self.move_checkpoint(is_due);
+        }
+    }
+
+    #[cold]
+    fn move_checkpoint(&mut self, is_due: bool) {
+        if is_due {
             let place = self.input_place();
             self.kept.is_awaited = self.engine.checkpoint(&place.bytes());
         }

@@ -4,6 +4,8 @@
 //! streams go on, and between two things that they do a slice of the rest is written, until all is there and handed
 //! over. What is handed over is what there was at the barrier.
 
+use std::time::{Duration, Instant};
+
 use crate::event::Pieces;
 use crate::operators::StreamStats;
 
@@ -12,6 +14,13 @@ use super::streams::Streams;
 /// Bytes that are written at a time, unless something else is asked for: as many as are written in some ten
 /// microseconds.
 pub const SLICE_BYTES: usize = 1 << 14;
+/// Behind a slice no other is written for so many times as long as that one took: so saving takes a fifth of a stage's
+/// time and no more, and a thread that sleeps otherwise still does, and is woken at once when there is something to do.
+const REST: u32 = 4;
+/// After a longer rest more is written, but no more than so many slices at once.
+const MOST_SLICES: u128 = 4;
+/// A slice that has taken longer was held up by something else.
+const LONGEST_SLICE: Duration = Duration::from_micros(100);
 
 /// Where a stage puts its share of a checkpoint.
 pub trait SnapshotSink: Send {
@@ -21,6 +30,12 @@ pub trait SnapshotSink: Send {
     /// How many bytes are to be written at a time.
     fn slice_bytes(&self) -> usize {
         SLICE_BYTES
+    }
+
+    /// Whether there are to be rests between them: not where a stage that does nothing is not stepped again before it
+    /// is woken.
+    fn rests(&self) -> bool {
+        true
     }
 
     /// Takes the stage's share: its state, chunk by chunk, and what it held of each stream. Waits for nobody.
@@ -34,8 +49,12 @@ pub trait SnapshotSink: Send {
 pub struct Saver {
     sink: Box<dyn SnapshotSink>,
     slice_bytes: usize,
+    rests: bool,
     pieces: Pieces,
     under_way: Option<UnderWay>,
+    /// How long a slice takes, and when the last was written.
+    slice_takes: Duration,
+    rests_since: Instant,
 }
 
 struct UnderWay {
@@ -46,7 +65,15 @@ struct UnderWay {
 impl Saver {
     /// Hands over to `sink`.
     pub fn new(sink: Box<dyn SnapshotSink>) -> Self {
-        Self { slice_bytes: sink.slice_bytes(), sink, pieces: Pieces::new(), under_way: None }
+        Self {
+            slice_bytes: sink.slice_bytes(),
+            rests: sink.rests(),
+            sink,
+            pieces: Pieces::new(),
+            under_way: None,
+            slice_takes: Duration::ZERO,
+            rests_since: Instant::now(),
+        }
     }
 
     /// The barrier has come: what is there now is what is saved.
@@ -63,9 +90,20 @@ impl Saver {
         self.under_way.is_some()
     }
 
-    /// Writes a slice, and hands over behind the last.
-    pub fn go_on(&mut self, streams: &mut Streams) {
-        self.save_slice(self.slice_bytes, streams);
+    /// Writes a slice, if it has rested since the one before, and hands over behind the last. False if it rests.
+    pub fn go_on(&mut self, streams: &mut Streams) -> bool {
+        let started = Instant::now();
+        let rest = if self.rests { self.slice_takes * REST } else { Duration::ZERO };
+        let rested = started.saturating_duration_since(self.rests_since);
+        if rested < rest {
+            return false;
+        }
+        let slices = rested.as_nanos().checked_div(rest.as_nanos()).unwrap_or(1).clamp(1, MOST_SLICES);
+        self.save_slice(self.slice_bytes.saturating_mul(slices as usize), streams);
+        self.rests_since = Instant::now();
+        let took = self.rests_since.saturating_duration_since(started) / slices as u32;
+        self.slice_takes = took.min(LONGEST_SLICE);
+        true
     }
 
     /// Writes all that is left.

@@ -506,14 +506,11 @@ impl ContextStage {
         }
     }
 
-    /// Writes more of the state down, while a checkpoint has its barrier behind the stage. False where there is none.
+    /// Writes more of the state down, while a checkpoint has its barrier behind the stage. Whether it did.
     #[inline]
     fn save_more(&mut self) -> bool {
         match &mut self.saver {
-            Some(saver) if saver.is_under_way() => {
-                saver.go_on(&mut self.streams);
-                true
-            }
+            Some(saver) if saver.is_under_way() => saver.go_on(&mut self.streams),
             _ => false,
         }
     }

@@ -558,7 +558,10 @@ pub(super) fn made_stage(
         hottest: Arc::clone(&stats.hottest),
         gauges: builder.registry.stage(&stats),
         snapshots: builder.checkpoints.as_ref().zip(builder.hub.as_ref()).map(|(settings, hub)| {
-            Box::new(StagePart::new(settings, hub, &spec.name)) as Box<dyn SnapshotSink>
+            // Where workers are fused one of them says for all how they wait.
+            let may_park =
+                (0..builder.plan.contexts.len()).any(|at| builder.effective_idle(at) == Idle::Park);
+            Box::new(StagePart::new(settings, hub, &spec.name).may_park(may_park)) as Box<dyn SnapshotSink>
         }),
         inbox,
         from_pool,

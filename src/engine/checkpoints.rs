@@ -263,13 +263,20 @@ pub(super) struct StagePart {
     line: Line,
     name: String,
     slice_bytes: usize,
+    rests: bool,
 }
 
 impl StagePart {
     pub(super) fn new(settings: &Checkpoints, hub: &Arc<Hub>, stage: &str) -> Self {
         let name = section_of(stage);
         let line = hub.line(Some(name.clone()));
-        Self { hub: Arc::clone(hub), line, name, slice_bytes: settings.slice_bytes }
+        Self { hub: Arc::clone(hub), line, name, slice_bytes: settings.slice_bytes, rests: true }
+    }
+
+    /// Its thread may be one that sleeps until it is woken.
+    pub(super) fn may_park(mut self, may_park: bool) -> Self {
+        self.rests = !may_park;
+        self
     }
 }
 
@@ -280,6 +287,10 @@ impl SnapshotSink for StagePart {
 
     fn slice_bytes(&self) -> usize {
         self.slice_bytes
+    }
+
+    fn rests(&self) -> bool {
+        self.rests
     }
 
     fn hand_over(&mut self, checkpoint: u64, state: Vec<Vec<u8>>, holds: Vec<(String, StreamStats)>) {

@@ -357,9 +357,14 @@ impl Inline {
             && self.queue.rows.is_empty()
             && !self.delivery.has_committed()
         {
-            self.checkpoint(&[]);
-            self.cut(&[], Vec::new());
+            self.checkpoint_by_itself();
         }
+    }
+
+    #[cold]
+    fn checkpoint_by_itself(&mut self) {
+        self.checkpoint(&[]);
+        self.cut(&[], Vec::new());
     }
 
     /// Writes everything down, if nothing waits to be handed over.

@@ -377,7 +377,9 @@ impl Run {
         if !self.is_over() {
             number.write(out);
             self.write(out);
-            captured.iter().for_each(|captured| captured.write(out));
+            for captured in captured {
+                captured.write(out);
+            }
         }
     }
 }
@@ -401,7 +403,9 @@ impl Pool {
     pub(super) fn save(&mut self, out: &mut Vec<u8>) {
         let (events, links, runs) = (self.events.len(), self.links.len(), self.runs.len());
         let counts = [self.events(), links - self.free_links.len(), self.runs()];
-        counts.iter().for_each(|count| count.write(out));
+        for count in counts {
+            count.write(out);
+        }
         let UnsavedPool { events: of_events, links: of_links, runs: of_runs } = &mut self.unsaved;
         of_events.begin(events);
         of_links.begin(links);
