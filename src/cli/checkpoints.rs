@@ -59,6 +59,9 @@ pub(super) struct Kept {
     pub(super) position: Position,
     /// Lines before that that are no events.
     pub(super) bad_lines: u64,
+    /// Events between two questions whether a checkpoint is due, and how many are left of them.
+    pub(super) look_every: u32,
+    pub(super) events_to_look: u32,
     /// In which file, where one is followed.
     pub(super) followed: Option<Identity>,
     /// What the run has gone on from.
@@ -176,6 +179,13 @@ fn kill_at(checkpoints: Checkpoints, typed: Option<&str>) -> Result<Checkpoints,
     }
 }
 
+/// Asking after each event would cost more than the checkpoints do; those that are few events apart are asked for after
+/// each all the same.
+fn look_every(checkpoint_events: Option<u64>) -> u32 {
+    const MOST: u32 = 16;
+    checkpoint_events.map_or(MOST, |events| u32::try_from(events / 64).unwrap_or(MOST).clamp(1, MOST))
+}
+
 impl Kept {
     /// For a run that keeps checkpoints: says what can't be promised, and reads where the run goes on from.
     pub(super) fn new(
@@ -283,6 +293,12 @@ impl Kept {
         let resumed = self.resumed.as_ref();
         let place = resumed.and_then(|(input, _)| Some((input.position()?, input.bad_lines)));
         place.unwrap_or((self.start.unwrap_or_default(), 0))
+    }
+
+    /// With a checkpoint after so many events, if they are counted.
+    pub(super) fn asking_for(self, checkpoint_events: Option<u64>) -> Self {
+        let look_every = look_every(checkpoint_events);
+        Self { look_every, events_to_look: look_every, ..self }
     }
 
     /// The length that a file which the run writes had at the checkpoint; none where it begins anew.

@@ -7,6 +7,7 @@
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::num::NonZeroU64;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::rc::Rc;
@@ -155,7 +156,10 @@ pub(super) fn run(typed: &RunArgs) -> Exit {
     let mut kept = Kept::default();
     if engine.keeps_checkpoints() {
         match Kept::new(&settings, &files, engine.resumed(), built_in) {
-            Ok(read) => kept = read,
+            Ok(read) => {
+                let declared = program.plan().engine.checkpoint_events.map(|events| events as u64);
+                kept = read.asking_for(typed.checkpoint_events.map(NonZeroU64::get).or(declared));
+            }
             Err(message) => return refuse(message),
         }
     }
@@ -735,7 +739,11 @@ impl<'a> Run<'a> {
     #[inline]
     fn checkpoint_if_due(&mut self, source: &EventSource<Reader<'a>>) {
         self.kept.position = source.position();
-        self.checkpoint_here();
+        self.kept.events_to_look -= 1;
+        if self.kept.events_to_look == 0 || self.kept.is_awaited {
+            self.kept.events_to_look = self.kept.look_every;
+            self.checkpoint_here();
+        }
     }
 
     #[inline]
