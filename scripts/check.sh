@@ -40,7 +40,10 @@ dependencies() {
 tests() { say cargo test --locked; }
 
 # The tests that need faults on purpose.
-drills() { say cargo test --locked --features faults --test supervision --test cli_supervision --test cli_crash; }
+drills() {
+    say cargo test --locked --features faults --test supervision --test cli_supervision --test cli_crash \
+        --test rollback --test cli_rollback
+}
 
 docs() { RUSTDOCFLAGS='-D warnings' say cargo doc --locked --no-deps; }
 
