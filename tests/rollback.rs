@@ -119,8 +119,12 @@ fn an_engine_that_is_fed_by_one_thread_goes_back_and_on() {
             assert!(stats.contexts.iter().all(|context| context.lost.is_empty()), "no state is lost");
             let rolled_back = stats.rolled_back.unwrap();
             assert_eq!(rolled_back.rollbacks, rollbacks);
-            assert_eq!(rolled_back.checkpoint.is_none(), every == 1_000_000);
+            // The one at 700 may still be on its way to the disk when the last failure comes.
+            if every == 1_000_000 {
+                assert_eq!(rolled_back.checkpoint, None);
+            }
             if every == 40 {
+                assert!(rolled_back.checkpoint.is_some());
                 let keys: u64 = rolled_back.keys.iter().map(|(_, keys)| keys).sum();
                 assert!(keys >= 3, "{:?}", rolled_back.keys);
             }
