@@ -9,7 +9,7 @@ use super::Streams;
 
 impl Streams {
     /// Writes down what they know of earlier events; between two rounds, when nothing waits. What is great is left to
-    /// [`save_more`](Self::save_more).
+    /// `save_more`.
     pub fn save(&mut self, out: &mut Vec<u8>) {
         debug_assert!(self.queues.iter().all(Vec::is_empty), "a round is over before the next thing begins");
         debug_assert!(self.holdbacks.iter().flatten().all(|holdback| !holdback.waits()));
