@@ -334,6 +334,8 @@ impl Stage for Glass {
 
 #[test]
 fn a_stage_that_cannot_be_restarted_escalates_with_its_reason() {
+    // It notes where panics come from.
+    keep_supervised_panics_quiet();
     watched(|| {
         let (report, board) = run_one(Glass, policy(10));
         report.unwrap_err();
