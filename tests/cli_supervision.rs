@@ -442,6 +442,25 @@ stream B = E.context(busy).emit(id: id, key: key)
     assert!(ran.stderr.contains("stuck after the deadline, thread left running: stuck"), "{}", ran.stderr);
 }
 
+#[test]
+fn an_interrupt_gives_up_what_is_stuck_also_behind_the_end_of_the_input() {
+    let files = Files::new();
+    let program =
+        files.write("p.vpl", "context stuck\nstream S = X.context(stuck).where(id > 0).emit(id: id)\n");
+    let told = files.name("told");
+    let options = ["--events", &told, "--fault", "stall:stream=S,every=1"];
+    let mut running = Running::start(varpin(["run", &program].into_iter().chain(options)));
+    running.feed("X { id: 1 }\n");
+    running.end_input();
+    while !std::fs::read_to_string(&told).unwrap_or_default().contains("\"stalled\"") {
+        thread::sleep(Duration::from_millis(5));
+    }
+    running.signal("INT");
+    let ran = running.wait();
+    assert!(ran.stderr.contains("thread left running: stuck"), "{}", ran.stderr);
+    assert_ne!(ran.code, Some(0));
+}
+
 /// On a machine with more to do than CPUs nobody can promise when a thread runs.
 fn is_busy() -> bool {
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();

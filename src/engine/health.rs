@@ -7,8 +7,8 @@ use crate::sync::Arc;
 
 use super::run::Engine;
 
-/// How long a run that was ended by a failure may take for what it has been fed.
-const DRAIN_WITHIN: Duration = Duration::from_secs(10);
+/// How long a run that was ended by a failure, or interrupted, may take for what it has been fed.
+pub(super) const DRAIN_WITHIN: Duration = Duration::from_secs(10);
 
 /// When a run is given up: at the caller's deadline, and not long after it was ended because a context failed for good.
 pub(super) fn last_moment(give_up: Option<Instant>, board: &Board) -> Option<Instant> {

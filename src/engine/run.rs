@@ -1,5 +1,6 @@
 //! The engine: whatever runs the program, with the same calls in front of it.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use crate::connect::Outcome;
@@ -18,7 +19,7 @@ use super::checkpoints::Resumed;
 use super::elastic::Elastic;
 use super::error::{EngineError, EventError};
 use super::event::{Event, EventType};
-use super::health::last_moment;
+use super::health::{DRAIN_WITHIN, last_moment};
 use super::inline::Inline;
 use super::input::{Input, InputError, Refused};
 use super::letters::DeadLetters;
@@ -552,7 +553,16 @@ impl Engine {
         self.close_checkpoints();
         let give_up = Instant::now().checked_add(deadline);
         let board = Arc::clone(&self.board);
-        let late = || last_moment(give_up, &board).is_some_and(|at| Instant::now() >= at);
+        // Whoever interrupts the run while it is finished waits no longer for what is stuck.
+        let interrupt = self.interrupt.clone();
+        let interrupted = Cell::new(None);
+        let late = || {
+            if interrupted.get().is_none() && interrupt.as_ref().is_some_and(Interrupt::is_asked) {
+                interrupted.set(Instant::now().checked_add(DRAIN_WITHIN));
+            }
+            let last_moments = [last_moment(give_up, &board), interrupted.get()];
+            last_moments.into_iter().flatten().min().is_some_and(|at| Instant::now() >= at)
+        };
         match &mut self.mode {
             Mode::Inline(inline) => {
                 let outcome = inline.finish(sink);
@@ -581,6 +591,7 @@ impl Engine {
                     threads.idle.idle(taken);
                 }
                 let left = give_up.map_or(deadline, |at| at.saturating_duration_since(Instant::now()));
+                let left = if late() { Duration::ZERO } else { left };
                 self.join(left)
             }
             Mode::Stepped(_) => {
