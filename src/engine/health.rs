@@ -1,22 +1,52 @@
 //! How an engine is, for whoever asks; and how long it may go on once a context has failed for good.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use crate::supervise::{Board, Declared, Health, SinkGuard};
 use crate::sync::Arc;
 
+use super::builder::Interrupt;
 use super::run::Engine;
 
 /// How long a run that was ended by a failure, or interrupted, may take for what it has been fed.
-pub(super) const DRAIN_WITHIN: Duration = Duration::from_secs(10);
+const DRAIN_WITHIN: Duration = Duration::from_secs(10);
 
-/// When a run is given up: at the caller's deadline, and not long after it was ended because a context failed for good.
-pub(super) fn last_moment(give_up: Option<Instant>, board: &Board) -> Option<Instant> {
-    let escalation = board.has_escalated().then(|| board.escalation()).flatten();
-    let escalated = escalation.and_then(|(_, at)| at.checked_add(DRAIN_WITHIN));
-    match (give_up, escalated) {
-        (Some(give_up), Some(escalated)) => Some(give_up.min(escalated)),
-        (either, other) => either.or(other),
+/// How long is waited for a run that is to end: until the caller's deadline, and not long after it was ended because a
+/// context failed for good, or was interrupted.
+pub(super) struct Patience {
+    deadline: Option<Instant>,
+    board: Arc<Board>,
+    interrupt: Option<Interrupt>,
+    /// When an interrupted run is given up.
+    interrupted: Cell<Option<Instant>>,
+}
+
+impl Patience {
+    pub(super) fn new(within: Duration, board: &Arc<Board>, interrupt: Option<Interrupt>) -> Self {
+        let deadline = Instant::now().checked_add(within);
+        Self { deadline, board: Arc::clone(board), interrupt, interrupted: Cell::new(None) }
+    }
+
+    /// When the run is given up, if ever.
+    fn last_moment(&self) -> Option<Instant> {
+        let is_asked = || self.interrupt.as_ref().is_some_and(Interrupt::is_asked);
+        if self.interrupted.get().is_none() && is_asked() {
+            self.interrupted.set(Instant::now().checked_add(DRAIN_WITHIN));
+        }
+        let escalation = self.board.has_escalated().then(|| self.board.escalation()).flatten();
+        let escalated = escalation.and_then(|(_, at)| at.checked_add(DRAIN_WITHIN));
+        [self.deadline, escalated, self.interrupted.get()].into_iter().flatten().min()
+    }
+
+    /// Whether that moment has come.
+    pub(super) fn is_over(&self) -> bool {
+        self.last_moment().is_some_and(|at| Instant::now() >= at)
+    }
+
+    /// How long it is until then.
+    pub(super) fn left(&self) -> Duration {
+        self.last_moment().map_or(Duration::MAX, |at| at.saturating_duration_since(Instant::now()))
     }
 }
 

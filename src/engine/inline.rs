@@ -320,7 +320,12 @@ impl Inline {
     pub(super) fn checkpoint_due(&mut self) -> bool {
         let Some(parts) = &mut self.checkpoints else { return false };
         // Asked for each event, and nearly always not.
-        parts.input.is_due(self.events) && self.queue.rows.is_empty() && !self.delivery.has_committed()
+        parts.input.is_due(self.events) && self.is_clear()
+    }
+
+    /// Nothing waits to be handed over.
+    fn is_clear(&mut self) -> bool {
+        self.queue.rows.is_empty() && !self.delivery.has_committed()
     }
 
     /// Writes more of the state down, behind so many events.
@@ -354,8 +359,7 @@ impl Inline {
     fn checkpoint_if_due(&mut self) {
         if let Some(parts) = &mut self.checkpoints
             && parts.input.is_due_by_itself(self.events)
-            && self.queue.rows.is_empty()
-            && !self.delivery.has_committed()
+            && self.is_clear()
         {
             self.checkpoint_by_itself();
         }
@@ -369,8 +373,8 @@ impl Inline {
 
     /// Writes everything down, if nothing waits to be handed over.
     pub(super) fn checkpoint(&mut self, position: &[u8]) -> bool {
-        let Self { front, sources, events, checkpoints, queue, delivery, .. } = self;
-        let is_clear = queue.rows.is_empty() && !delivery.has_committed();
+        let is_clear = self.is_clear();
+        let Self { front, sources, events, checkpoints, .. } = self;
         let Some(parts) = checkpoints.as_mut().filter(|_| is_clear) else { return false };
         let (count, seq) = (*events, front.last_seq);
         parts.under_way = parts.input.begin((count, count), seq, position, |out| {

@@ -1,7 +1,6 @@
 //! The engine: whatever runs the program, with the same calls in front of it.
 
-use std::cell::Cell;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::connect::Outcome;
 use crate::event::Row;
@@ -19,7 +18,7 @@ use super::checkpoints::Resumed;
 use super::elastic::Elastic;
 use super::error::{EngineError, EventError};
 use super::event::{Event, EventType};
-use super::health::{DRAIN_WITHIN, last_moment};
+use super::health::Patience;
 use super::inline::Inline;
 use super::input::{Input, InputError, Refused};
 use super::letters::DeadLetters;
@@ -93,6 +92,18 @@ pub(super) enum Mode {
     Stepped(Box<Stepper>),
     /// Joined.
     Over,
+}
+
+impl Mode {
+    /// The output of a run on stages, unless it was taken.
+    #[inline]
+    fn output(&mut self) -> Option<&mut Output> {
+        match self {
+            Self::Threads(threads) => threads.output.as_mut(),
+            Self::Stepped(stepper) => Some(&mut stepper.output),
+            Self::Inline(_) | Self::Over => None,
+        }
+    }
 }
 
 /// A thread for each context.
@@ -551,18 +562,8 @@ impl Engine {
         mut sink: impl FnMut(Record<'_>),
     ) -> Result<&Stats, EngineError> {
         self.close_checkpoints();
-        let give_up = Instant::now().checked_add(deadline);
-        let board = Arc::clone(&self.board);
         // Whoever interrupts the run while it is finished waits no longer for what is stuck.
-        let interrupt = self.interrupt.clone();
-        let interrupted = Cell::new(None);
-        let late = || {
-            if interrupted.get().is_none() && interrupt.as_ref().is_some_and(Interrupt::is_asked) {
-                interrupted.set(Instant::now().checked_add(DRAIN_WITHIN));
-            }
-            let last_moments = [last_moment(give_up, &board), interrupted.get()];
-            last_moments.into_iter().flatten().min().is_some_and(|at| Instant::now() >= at)
-        };
+        let patience = Patience::new(deadline, &self.board, self.interrupt.clone());
         match &mut self.mode {
             Mode::Inline(inline) => {
                 let outcome = inline.finish(sink);
@@ -577,22 +578,20 @@ impl Engine {
                 }
                 // The inputs may pend in front of full rings: results are taken while they wait.
                 threads.closing = true;
-                while !threads.settle() && !late() {
+                while !threads.settle() && !patience.is_over() {
                     self.dead_letters.make_room();
                     let taken = threads.drain(&mut sink);
                     threads.idle.idle(taken);
                 }
-                if late() {
+                if patience.is_over() {
                     threads.abandon();
                 }
-                while !threads.has_ended() && !late() {
+                while !threads.has_ended() && !patience.is_over() {
                     self.dead_letters.make_room();
                     let taken = threads.drain(&mut sink);
                     threads.idle.idle(taken);
                 }
-                let left = give_up.map_or(deadline, |at| at.saturating_duration_since(Instant::now()));
-                let left = if late() { Duration::ZERO } else { left };
-                self.join(left)
+                self.join(patience.left())
             }
             Mode::Stepped(_) => {
                 self.close();
@@ -602,7 +601,7 @@ impl Engine {
                     if stepper.has_ended() && stepper.output.has_ended() {
                         break;
                     }
-                    if done + taken == 0 && late() {
+                    if done + taken == 0 && patience.is_over() {
                         break;
                     }
                 }
@@ -673,19 +672,17 @@ impl Engine {
             output.close_checkpoints();
         }
         // What pends in front of a full ring is waited for, as the threads are: no longer than the deadline says.
-        let give_up = Instant::now().checked_add(deadline);
-        let late = || last_moment(give_up, &self.board).is_some_and(|at| Instant::now() >= at);
+        let patience = Patience::new(deadline, &self.board, None);
         threads.closing = true;
         while !threads.settle() {
             self.dead_letters.make_room();
-            if late() {
+            if patience.is_over() {
                 threads.abandon();
                 break;
             }
             threads.idle.idle(0);
         }
-        let left = |at: Instant| at.saturating_duration_since(Instant::now());
-        let deadline = last_moment(give_up, &self.board).map_or(deadline, left);
+        let deadline = patience.left();
         let Threaded { running, mut output, stats, events, mut results, .. } = *threads;
         results += output.as_mut().map_or(0, |output| output.results());
         let uncommitted = output.as_ref().map_or(0, Output::uncommitted);

@@ -67,9 +67,7 @@ impl Engine {
         }
         match &mut self.mode {
             Mode::Inline(inline) => inline.at_checkpoint(),
-            Mode::Threads(threads) => threads.output.as_mut().is_some_and(super::Output::at_checkpoint),
-            Mode::Stepped(stepper) => stepper.output.at_checkpoint(),
-            Mode::Over => false,
+            mode => mode.output().is_some_and(super::Output::at_checkpoint),
         }
     }
 
@@ -78,13 +76,11 @@ impl Engine {
     pub fn cut(&mut self, position: &[u8]) {
         match &mut self.mode {
             Mode::Inline(inline) => inline.cut(position, Vec::new()),
-            Mode::Threads(threads) => {
-                if let Some(output) = &mut threads.output {
+            mode => {
+                if let Some(output) = mode.output() {
                     output.cut(position);
                 }
             }
-            Mode::Stepped(stepper) => stepper.output.cut(position),
-            Mode::Over => {}
         }
     }
 
@@ -97,13 +93,11 @@ impl Engine {
     ) {
         match &mut self.mode {
             Mode::Inline(inline) => inline.cut(position, vec![Box::new(sync)]),
-            Mode::Threads(threads) => {
-                if let Some(output) = &mut threads.output {
+            mode => {
+                if let Some(output) = mode.output() {
                     output.cut_after(position, sync);
                 }
             }
-            Mode::Stepped(stepper) => stepper.output.cut_after(position, sync),
-            Mode::Over => {}
         }
     }
 
@@ -118,11 +112,7 @@ impl Engine {
                 inline.resume_from(results);
                 true
             }
-            Mode::Threads(threads) => {
-                threads.output.as_mut().is_some_and(|output| output.resume_from(results))
-            }
-            Mode::Stepped(stepper) => stepper.output.resume_from(results),
-            Mode::Over => false,
+            mode => mode.output().is_some_and(|output| output.resume_from(results)),
         }
     }
 
@@ -132,13 +122,11 @@ impl Engine {
     pub fn withhold_uncommitted(&mut self) {
         match &mut self.mode {
             Mode::Inline(inline) => inline.withhold(),
-            Mode::Threads(threads) => {
-                if let Some(output) = &mut threads.output {
+            mode => {
+                if let Some(output) = mode.output() {
                     output.withhold();
                 }
             }
-            Mode::Stepped(stepper) => stepper.output.withhold(),
-            Mode::Over => {}
         }
     }
 
@@ -149,14 +137,8 @@ impl Engine {
 
     /// The run ends: a checkpoint that is under way is not completed any more.
     pub(super) fn close_checkpoints(&mut self) {
-        match &mut self.mode {
-            Mode::Threads(threads) => {
-                if let Some(output) = &mut threads.output {
-                    output.close_checkpoints();
-                }
-            }
-            Mode::Stepped(stepper) => stepper.output.close_checkpoints(),
-            Mode::Inline(_) | Mode::Over => {}
+        if let Some(output) = self.mode.output() {
+            output.close_checkpoints();
         }
     }
 }
