@@ -7,6 +7,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails panics")]
 
 mod command;
+#[path = "common/kept.rs"]
+mod kept;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -17,6 +19,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use command::{run, varpin};
+use kept::{ANY, ONE, assert_same_results, event_lines, memory_or_disk};
 use tempfile::TempDir;
 
 /// A program, and in which orders its results do not depend on the moment.
@@ -25,9 +28,6 @@ struct Case {
     text: &'static str,
     orders: &'static [&'static str],
 }
-
-const ANY: &[&str] = &["deterministic", "timestamp", "arrival"];
-const ONE: &[&str] = &["deterministic"];
 
 const CASES: &[Case] = &[
     Case {
@@ -83,21 +83,6 @@ const CASES: &[Case] = &[
     },
 ];
 
-fn events(count: usize) -> String {
-    let mut text = String::new();
-    let mut seed = 11_u64;
-    for n in 0..count {
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let random = seed >> 33;
-        let name = if random.is_multiple_of(4) { "B" } else { "A" };
-        let key = ["north", "south", "a key that is long", "west"][(random / 4 % 4) as usize];
-        let v = random / 16 % 10;
-        let ms = n * 40;
-        let _ = writeln!(text, "@{ms}ms {name} {{ k: \"{key}\", v: {v}, w: {v}.5, n: {n} }}");
-    }
-    text
-}
-
 struct Scene {
     directory: TempDir,
     order: &'static str,
@@ -107,7 +92,7 @@ impl Scene {
     fn new(case: &Case, order: &'static str, count: usize) -> Self {
         let directory = memory_or_disk();
         fs::write(directory.path().join("program.vpl"), case.text).unwrap();
-        fs::write(directory.path().join("events.evt"), events(count)).unwrap();
+        fs::write(directory.path().join("events.evt"), event_lines(count).concat()).unwrap();
         Self { directory, order }
     }
 
@@ -167,23 +152,8 @@ impl Scene {
     /// The results are those of an undisturbed run.
     #[track_caller]
     fn check(&self, whole: &[u8], what: &str) {
-        let found = fs::read(self.path("out.jsonl")).unwrap();
-        if self.order == "deterministic" {
-            assert!(found == whole, "{what}: {} bytes, not the {} expected", found.len(), whole.len());
-            return;
-        }
-        let sorted = |bytes: &[u8]| {
-            let mut lines: Vec<Vec<u8>> = bytes.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
-            lines.sort();
-            lines
-        };
-        assert!(sorted(&found) == sorted(whole), "{what}: other lines than expected");
+        assert_same_results(self.order, &fs::read(self.path("out.jsonl")).unwrap(), whole, what);
     }
-}
-
-/// A directory in memory, if the system has one: a run is over before a slow disk has written a checkpoint.
-fn memory_or_disk() -> TempDir {
-    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
 /// Each run of a case in each of its orders.

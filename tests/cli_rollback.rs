@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, missing_docs)] // a test that fails panics
 
 mod command;
+#[path = "common/kept.rs"]
+mod kept;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -13,6 +15,7 @@ use std::thread;
 use std::time::Duration;
 
 use command::{Ran, run, varpin};
+use kept::{ANY, ONE, assert_same_results, event_lines, memory_or_disk};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -30,9 +33,6 @@ struct Case {
     /// Where it panics.
     places: &'static [&'static str],
 }
-
-const ANY: &[&str] = &["deterministic", "timestamp", "arrival"];
-const ONE: &[&str] = &["deterministic"];
 
 const CASES: &[Case] = &[
     Case {
@@ -84,20 +84,6 @@ const CASES: &[Case] = &[
     },
 ];
 
-fn events(count: usize) -> Vec<String> {
-    let mut seed = 11_u64;
-    let mut event = |n: usize| {
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let random = seed >> 33;
-        let name = if random.is_multiple_of(4) { "B" } else { "A" };
-        let key = ["north", "south", "a key that is long", "west"][(random / 4 % 4) as usize];
-        let v = random / 16 % 10;
-        let ms = n * 40;
-        format!("@{ms}ms {name} {{ k: \"{key}\", v: {v}, w: {v}.5, n: {n} }}\n")
-    };
-    (0..count).map(&mut event).collect()
-}
-
 /// A directory with a program and events.
 struct Scene {
     directory: TempDir,
@@ -106,7 +92,7 @@ struct Scene {
 
 impl Scene {
     fn new(text: &str, restarts: &str, order: &'static str, events: &[String]) -> Self {
-        let directory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+        let directory = memory_or_disk();
         let program = format!("config engine {{ {restarts} }}\n{text}");
         fs::write(directory.path().join("program.vpl"), program).unwrap();
         fs::write(directory.path().join("events.evt"), events.concat()).unwrap();
@@ -165,12 +151,7 @@ impl Scene {
     /// The results are those of an undisturbed run.
     #[track_caller]
     fn check(&self, whole: &str, what: &str) {
-        let found = self.file("out.jsonl");
-        if self.order == "deterministic" {
-            assert!(found == whole, "{what}: {} bytes, not the {} expected", found.len(), whole.len());
-            return;
-        }
-        assert!(sorted(&found) == sorted(whole), "{what} under {}: other lines than expected", self.order);
+        assert_same_results(self.order, self.file("out.jsonl").as_bytes(), whole.as_bytes(), what);
     }
 
     fn lines(&self, name: &str) -> Vec<Value> {
@@ -197,7 +178,7 @@ fn of_stream(text: &str, stream: &str) -> String {
 
 #[test]
 fn contexts_that_panic_at_many_moments_change_nothing() {
-    let events = events(2500);
+    let events = event_lines(2500);
     let mut rollbacks = 0;
     for (at, case) in CASES.iter().enumerate() {
         for &order in case.orders {
@@ -230,7 +211,7 @@ fn contexts_that_panic_at_many_moments_change_nothing() {
 
 #[test]
 fn a_poison_event_costs_exactly_that_event() {
-    let events = events(2500);
+    let events = event_lines(2500);
     let case = &CASES[0];
     for order in ANY {
         // In front of everything: the rest is what a run without the event gives.
@@ -267,7 +248,7 @@ fn a_poison_event_costs_exactly_that_event() {
 
 #[test]
 fn a_poison_event_in_a_pool_or_a_round_is_known_again() {
-    let events = events(1500);
+    let events = event_lines(1500);
     for (case, places) in [
         (&CASES[3], &["stream=Sums,worker=0", "stream=Sums,worker=1", "stream=Sums,worker=2"][..]),
         (&CASES[1], &["stream=Both"]),
@@ -289,7 +270,7 @@ fn a_poison_event_in_a_pool_or_a_round_is_known_again() {
 
 #[test]
 fn kills_and_panics_together_change_nothing() {
-    let events = events(4000);
+    let events = event_lines(4000);
     let mut seed = 5_u64;
     let mut random = move |below: u64| {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -341,7 +322,7 @@ fn kills_and_panics_together_change_nothing() {
 #[test]
 fn what_fails_for_ever_ends_the_run_with_70() {
     let restarts = "restart: on_failure max_restarts: 3 backoff_min: 0ms max_attempts: 100";
-    let scene = Scene::new(CASES[0].text, restarts, "deterministic", &events(1000));
+    let scene = Scene::new(CASES[0].text, restarts, "deterministic", &event_lines(1000));
     let ran = scene.disturbed(100, &["panic:stream=Sums,every=500".to_owned()]);
     assert_eq!(scene.rollbacks(), 3);
     ran.says(
@@ -386,7 +367,7 @@ fn files_of_the_program_and_lines_that_are_no_events_go_back_too() {
                 stream Rows = merge(A, More).context(a).emit(n: n).to(file, path: \"rows.jsonl\")\n\
                 stream Log = A.context(a).where(v == 3).emit(n: n).to(file, path: \"log.csv\", append: true)\n\
                 stream Sums = merge(A, More).context(a).window(9).aggregate(s: sum(n))\n";
-    let mut lines = events(1500);
+    let mut lines = event_lines(1500);
     for at in [100, 700, 1400] {
         lines.insert(at, "no event\n".to_owned());
     }
@@ -460,7 +441,7 @@ fn csv_is_read_again_with_its_header() {
 
 #[test]
 fn results_on_standard_output_come_once_where_they_can_be_told_apart() {
-    let scene = Scene::new(CASES[0].text, RESTARTS, "deterministic", &events(1500));
+    let scene = Scene::new(CASES[0].text, RESTARTS, "deterministic", &event_lines(1500));
     let kept = scene.path("kept").display().to_string();
     let whole = scene.undisturbed();
     let options = [
@@ -508,7 +489,7 @@ fn standard_input_goes_on_and_says_what_is_lost() {
 #[test]
 fn results_that_wait_for_their_checkpoint_are_never_taken_back() {
     for order in ["deterministic", "arrival"] {
-        let scene = Scene::new(CASES[0].text, RESTARTS, order, &events(2000));
+        let scene = Scene::new(CASES[0].text, RESTARTS, order, &event_lines(2000));
         let kept = scene.path("kept").display().to_string();
         let whole = scene.undisturbed();
         let options = [
